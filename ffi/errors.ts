@@ -1,0 +1,30 @@
+/**
+ * Errors of the native boundary. They live below `src/` because `ffi/` throws them; `src/core/errors.ts` exports them again.
+ *
+ * @module
+ */
+
+/** The native library is missing, damaged, or was built from another accelerate.h. */
+export class LibraryError extends Error {
+  override readonly name = "LibraryError";
+}
+
+/** A function of the native library returned a status other than 0. */
+export class NativeError extends Error {
+  override readonly name: string = "NativeError";
+  /** The function of accelerate.h that failed, for example `ax_matmul`. */
+  readonly symbol: string;
+  /** Its status, one of the AX_ERROR codes of accelerate.h. */
+  readonly code: number;
+
+  constructor(message: string, options: { symbol: string; code: number }) {
+    super(message);
+    this.symbol = options.symbol;
+    this.code = options.code;
+  }
+}
+
+/** The device has no memory left; the message lists what is live by category. */
+export class OutOfMemoryError extends NativeError {
+  override readonly name = "OutOfMemoryError";
+}

@@ -1,0 +1,316 @@
+// The C ABI of Accelerate for Deno: every function that the native libraries export, and nothing else.
+//
+// libaccelerate_cpu.so and libaccelerate_cuda.so export exactly these names. tools/gen_symbols.ts reads this file and
+// writes ffi/symbols.ts, so the types are a closed set: int32_t, uint32_t, int64_t, uint64_t, float, double,
+// `void*` / `const void*` (HOST memory only) and `const char*` (NUL-terminated UTF-8). No bool, size_t, struct by value
+// or callback; at most 16 parameters.
+//
+// Rules that hold for every function:
+// - It returns a status: AX_OK, or a code below with a sentence in ax_last_error(). It never exits, prints or throws.
+// - Arguments come in the order: kind (operation, dtype), outputs, inputs, sizes, scalars.
+// - A tensor argument is a pair: a storage id (uint32_t) and an offset into it, counted in ELEMENTS of its dtype and passed
+//   as double (exact to 2^53; a 64-bit integer would leave Deno's fast path). Counts are doubles for the same reason.
+//   A released or unknown id is AX_ERROR_STORAGE; a range that leaves its storage is AX_ERROR_RANGE.
+// - `layout` is an int32 array of ndim shape entries (outermost first), then ndim strides in elements for the output, then
+//   ndim for each input in the order of the arguments. ndim 0 means: all operands are contiguous and hold `count` elements.
+//   A stride of 0 broadcasts. ndim is at most AX_MAX_NDIM.
+// - An elementwise output may be the same memory as an input when both have the same layout; no other overlap is allowed.
+// - Work is enqueued on the calling thread's device; on the CPU it is finished on return. Only functions tagged
+//   AX_NONBLOCKING may wait long; Deno runs these on another thread, so they write their error into the caller's buffer
+//   `error` (NUL-terminated, cut to error_bytes) instead of ax_last_error().
+//
+// AX_OP marks functions whose code is instruction-set dependent: the CPU library holds them once for each level
+// (x86-64 baseline, AVX2, AVX-512) and build.ts generates their dispatch. AX_API marks all others.
+#ifndef ACCELERATE_H_
+#define ACCELERATE_H_
+#include <stdint.h>
+
+#define AX_EXPORT extern "C" __attribute__((visibility("default")))
+#define AX_API AX_EXPORT
+#ifndef AX_OP
+#define AX_OP AX_EXPORT
+#endif
+#define AX_NONBLOCKING AX_EXPORT
+
+enum {
+  AX_OK = 0,
+  AX_ERROR_ARGUMENT = 1,      // an argument breaks its documented rule
+  AX_ERROR_STORAGE = 2,       // a storage id that is unknown or was released
+  AX_ERROR_RANGE = 3,         // offset and count leave the storage
+  AX_ERROR_OUT_OF_MEMORY = 4,
+  AX_ERROR_UNSUPPORTED = 5,   // this library has no such operation for this dtype
+  AX_ERROR_DEVICE = 6,        // no driver, no GPU, or a CUDA error
+  AX_ERROR_INDEX = 7,         // an index tensor holds a value outside its dimension
+  AX_ERROR_TIMEOUT = 8,       // a collective waited longer than its timeout
+  AX_ERROR_PEER = 9,          // a rank of the communicator is dead: ax_comm_failed_rank names it
+  AX_ERROR_MISMATCH = 10,     // ranks called different collectives: ax_comm_failed_rank names one that differs
+  AX_ERROR_SYSTEM = 11        // a system call failed
+};
+
+enum {
+  AX_FLOAT32 = 0, AX_FLOAT64 = 1, AX_BFLOAT16 = 2, AX_FLOAT16 = 3,
+  AX_INT32 = 4, AX_INT64 = 5, AX_UINT8 = 6, AX_BOOL = 7
+};
+
+enum { AX_MAX_NDIM = 8 };
+
+// What a storage is for: memory statistics are kept by category.
+enum {
+  AX_MEMORY_OTHER = 0, AX_MEMORY_PARAMETER = 1, AX_MEMORY_GRADIENT = 2, AX_MEMORY_OPTIMIZER = 3,
+  AX_MEMORY_ACTIVATION = 4, AX_MEMORY_SCALAR = 5, AX_MEMORY_CATEGORIES = 6
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Library and device
+// ---------------------------------------------------------------------------------------------------------------------
+
+// Writes the SHA-256 (64 hex digits, NUL) of the accelerate.h that the library was built from.
+AX_API int32_t ax_abi_hash(void* text, int32_t bytes);
+
+// Writes the calling thread's last error sentence, NUL-terminated, cut to `bytes`.
+AX_API int32_t ax_last_error(void* text, int32_t bytes);
+
+// Writes `key=value` lines: backend, isa, threads (CPU); backend, runtime, driver, device name, compute capability (CUDA).
+AX_API int32_t ax_library_describe(void* text, int32_t bytes);
+
+// Sets how many threads an operation may use, the calling one included (1 to 1024). The default is the number of usable
+// cores divided by LOCAL_WORLD_SIZE, or ACCELERATE_NUM_THREADS. No effect on CUDA.
+AX_API int32_t ax_threads_set(int32_t count);
+
+// Writes the number of devices (int32_t): 1 on the CPU; on CUDA 0 and AX_ERROR_DEVICE where there is no driver.
+AX_API int32_t ax_device_count(void* count);
+
+// Makes device `index` current for the calling thread.
+AX_API int32_t ax_device_select(int32_t index);
+
+// Waits for all work enqueued so far. For short waits on the calling thread.
+AX_API int32_t ax_device_synchronize(void);
+
+// The same on another thread, for long waits.
+AX_NONBLOCKING int32_t ax_device_synchronize_async(int32_t index, void* error, int32_t error_bytes);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Storages and host copies
+// ---------------------------------------------------------------------------------------------------------------------
+
+// Allocates `bytes` (0 is allowed) from the caching allocator, 64-byte aligned, not initialised; writes the id (uint32_t,
+// never 0) to `id`. Ids of released storages are not reused until 2^10 generations of their slot have passed.
+AX_API int32_t ax_storage_create(void* id, double bytes, int32_t category);
+
+// Releases `count` storages (uint32_t ids). All valid ids are released even when one is not; that one is then reported.
+AX_API int32_t ax_storage_release(const void* ids, int32_t count);
+
+// Moves a storage's bytes to another category of the statistics.
+AX_API int32_t ax_storage_categorize(uint32_t id, int32_t category);
+
+// Writes the storage's host address (uint64_t) and its bytes (uint64_t). CPU library only; AX_ERROR_UNSUPPORTED on CUDA.
+AX_API int32_t ax_storage_address(void* address_and_bytes, uint32_t id);
+
+// Copies `bytes` from a storage to host memory, after all work enqueued before. Byte offsets, not elements.
+AX_API int32_t ax_storage_read(void* host, uint32_t storage, double byte_offset, double bytes);
+
+// Copies `bytes` of host memory into a storage; `host` may be reused on return.
+AX_API int32_t ax_storage_write(uint32_t storage, double byte_offset, const void* host, double bytes);
+
+// Writes doubles: live storages, live bytes, cached bytes, peak live bytes, bytes obtained from the system, then
+// AX_MEMORY_CATEGORIES pairs of live storages and live bytes. `count` is the room in doubles (at least 17).
+AX_API int32_t ax_memory_stats(void* stats, int32_t count);
+
+// Gives cached memory back to the system, and sets the peak to what is live.
+AX_API int32_t ax_memory_trim(void);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Fill, copy, random numbers
+// ---------------------------------------------------------------------------------------------------------------------
+
+// out[i] = value, contiguous. All dtypes.
+AX_OP int32_t ax_fill(int32_t dtype, uint32_t out, double out_offset, double count, double value);
+
+// out[i] = start + i * step, contiguous. float32, float64, int32, int64.
+AX_OP int32_t ax_arange(int32_t dtype, uint32_t out, double out_offset, double count, double start, double step);
+
+// out = x, converted; strided on both sides. All pairs of dtypes. Float to integer truncates; to bool is `!= 0`.
+AX_OP int32_t ax_copy(int32_t out_dtype, int32_t x_dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
+                      double count, const void* layout, int32_t ndim);
+
+// Philox-4x32-10 with key (seed_low, seed_high). Element i uses lane i % 4 of counter block `counter` + i / 4 (128-bit counter
+// (block low, block high, 0, 0)), so the caller advances `counter` by ceil(count / 4) per call. float32 and float64 are drawn
+// from the same 32 bits, so that they are the same numbers.
+// Uniform in [low, high): low + (high - low) * u with u = (bits >> 8) * 2^-24.
+AX_OP int32_t ax_random_uniform(int32_t dtype, uint32_t out, double out_offset, double count, double low, double high,
+                                uint32_t seed_low, uint32_t seed_high, double counter);
+// Normal: Box-Muller on lanes (0, 1) and (2, 3): u1 = ((bits0 >> 8) + 1) * 2^-24, u2 = (bits1 >> 8) * 2^-24;
+// the first lane gets sqrt(-2 ln u1) cos(2 pi u2), the second sin.
+AX_OP int32_t ax_random_normal(int32_t dtype, uint32_t out, double out_offset, double count, double mean, double deviation,
+                               uint32_t seed_low, uint32_t seed_high, double counter);
+// Integers in [low, high): low + floor(bits * (high - low) / 2^32) in exact integer arithmetic. int32, int64, uint8, float32,
+// float64. high - low is at most 2^32.
+AX_OP int32_t ax_random_integers(int32_t dtype, uint32_t out, double out_offset, double count, double low, double high,
+                                 uint32_t seed_low, uint32_t seed_high, double counter);
+// out[i] = u[i] >= p ? x[i] / (1 - p) : 0 with the uniform u of ax_random_uniform, contiguous. The backward pass is the same
+// call on the gradient with the same key and counter, so no mask is stored. float32, float64. p in [0, 1]; p = 1 gives zeros.
+AX_OP int32_t ax_dropout(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p,
+                         uint32_t seed_low, uint32_t seed_high, double counter);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Elementwise and reductions (operation ids: the lists in common/math.h, generated into ffi/op_ids.ts)
+// ---------------------------------------------------------------------------------------------------------------------
+
+// out = f(x; alpha, beta). float32, float64; the exact operations (see AX_UNARY_OPS) also int32, int64, uint8.
+AX_OP int32_t ax_unary(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count,
+                       const void* layout, int32_t ndim, double alpha, double beta);
+
+// out = f(a, b; alpha, beta), same dtype for all. float32, float64; exact operations also int32, int64, uint8.
+AX_OP int32_t ax_binary(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
+                        double b_offset, double count, const void* layout, int32_t ndim, double alpha, double beta);
+
+// out (bool) = f(a, b). All dtypes but bfloat16 and float16.
+AX_OP int32_t ax_compare(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
+                         double b_offset, double count, const void* layout, int32_t ndim);
+
+// out = condition (bool) ? a : b. Strides in `layout`: out, condition, a, b. All dtypes.
+AX_OP int32_t ax_where(int32_t dtype, uint32_t out, double out_offset, uint32_t condition, double condition_offset, uint32_t a,
+                       double a_offset, uint32_t b, double b_offset, double count, const void* layout, int32_t ndim);
+
+// out = scale * reduction of x + beta * out; out is contiguous over the kept dimensions. `layout` holds kept_ndim shape
+// entries and kept_ndim strides of x, then reduced_ndim shape entries and reduced_ndim strides of x. Sums of float32 are kept in
+// at least 16 lanes and combined pairwise; an empty sum is 0, an empty maximum is AX_ERROR_ARGUMENT. float32, float64, int32,
+// int64 (beta and scale must be 0 and 1 for integers). NaN propagates through maximum and minimum.
+AX_OP int32_t ax_reduce(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
+                        const void* layout, int32_t kept_ndim, int32_t reduced_ndim, double scale, double beta);
+
+// out (int64) = index of the first maximum (op AX_REDUCE_MAX) or minimum (AX_REDUCE_MIN), counted over the reduced dimensions
+// in row-major order; the first NaN wins. Layout as ax_reduce. float32, float64, int32, int64.
+AX_OP int32_t ax_arg_reduce(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
+                            const void* layout, int32_t kept_ndim, int32_t reduced_ndim);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Matrix product
+// ---------------------------------------------------------------------------------------------------------------------
+
+enum {
+  AX_EPILOGUE_NONE = 0,
+  AX_EPILOGUE_BIAS = 1,            // + bias (n)
+  AX_EPILOGUE_BIAS_RELU = 2,       // relu(. + bias)
+  AX_EPILOGUE_BIAS_GELU = 3,       // gelu(. + bias), exact; aux, unless its id is 0, receives . + bias
+  AX_EPILOGUE_RELU_GRAD = 4,       // . * (aux > 0), aux is the output of the ReLU
+  AX_EPILOGUE_GELU_GRAD = 5        // . * gelu'(aux), aux is the input of the GELU
+};
+
+// out (batch, m, n) = epilogue(alpha * a (batch, m, k) x b (batch, k, n)) + beta * out. float32, float64.
+// `shape` is int32: batch, m, n, k, transpose_a, transpose_b, lda, ldb, ldc, batch_stride_a, batch_stride_b,
+// batch_stride_out. Matrices are row-major with leading dimension ld (elements between rows of the stored matrix); transpose_a
+// means that a is stored (k, m), transpose_b that b is stored (n, k). A batch stride of 0 shares the matrix. bias and aux
+// (same layout as out) are read or written only where the epilogue says so; bias id 0 means no bias. k = 0 gives zeros.
+// out must not overlap an input, aux excepted.
+AX_OP int32_t ax_matmul(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
+                        double b_offset, uint32_t bias, double bias_offset, uint32_t aux, double aux_offset,
+                        const void* shape, int32_t epilogue, double alpha, double beta);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Indexing
+// ---------------------------------------------------------------------------------------------------------------------
+
+// out (outer, index_count, inner) = x (outer, dim_size, inner) taken at index (index_count; int32 or int64); all contiguous.
+// An index outside [0, dim_size) is AX_ERROR_INDEX (on CUDA it is reported by the next synchronisation). All dtypes.
+AX_OP int32_t ax_index_select(int32_t dtype, int32_t index_dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
+                              uint32_t index, double index_offset, double outer, double dim_size, double index_count,
+                              double inner);
+
+// out (outer, dim_size, inner) += x (outer, index_count, inner) at index: the gradient of ax_index_select. Sums in the order
+// of the index, so it is deterministic. float32, float64.
+AX_OP int32_t ax_index_add(int32_t dtype, int32_t index_dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
+                           uint32_t index, double index_offset, double outer, double dim_size, double index_count,
+                           double inner);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Losses (contiguous operands, float32 and float64)
+// ---------------------------------------------------------------------------------------------------------------------
+
+// out (1) = scale * sum((a - b)^2).
+AX_OP int32_t ax_mse_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
+                             double b_offset, double count, double scale);
+
+// out = 2 * scale * gradient (1) * (a - b).
+AX_OP int32_t ax_mse_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
+                              uint32_t a, double a_offset, uint32_t b, double b_offset, double count, double scale);
+
+// For each of `rows` rows of logits (rows, cols): lse = log(sum(exp(row))), and
+// losses = (1 - smoothing) * (lse - row[target]) + smoothing * (lse - mean(row)); 0 where target == ignore_index. target is int32
+// or int64; another value outside [0, cols) is AX_ERROR_INDEX.
+AX_OP int32_t ax_cross_entropy_forward(int32_t dtype, int32_t target_dtype, uint32_t losses, double losses_offset, uint32_t lse,
+                                       double lse_offset, uint32_t logits, double logits_offset, uint32_t target,
+                                       double target_offset, double rows, double cols, double ignore_index, double smoothing);
+
+// mean (1) = sum(losses) / valid; valid (1) = number of rows whose target is not ignore_index. 0 / 0 is NaN, as in PyTorch.
+AX_OP int32_t ax_cross_entropy_mean(int32_t dtype, int32_t target_dtype, uint32_t mean, double mean_offset, uint32_t valid,
+                                    double valid_offset, uint32_t losses, double losses_offset, uint32_t target,
+                                    double target_offset, double rows, double ignore_index);
+
+// out (rows, cols) = gradient[row * gradient_stride] * d losses[row] / d logits. gradient_stride is 0 (one value) or 1.
+AX_OP int32_t ax_cross_entropy_backward(int32_t dtype, int32_t target_dtype, uint32_t out, double out_offset, uint32_t gradient,
+                                        double gradient_offset, int32_t gradient_stride, uint32_t lse, uint32_t logits,
+                                        double logits_offset, uint32_t target, double target_offset, double rows, double cols,
+                                        double ignore_index, double smoothing);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Optimizers over flat ranges (contiguous, float32 and float64)
+// ---------------------------------------------------------------------------------------------------------------------
+
+enum { AX_OPTIMIZER_DECOUPLED_DECAY = 1, AX_OPTIMIZER_MAXIMIZE = 2, AX_OPTIMIZER_AMSGRAD = 4, AX_OPTIMIZER_NESTEROV = 8,
+       AX_OPTIMIZER_FIRST_STEP = 16 };
+
+// One step of Adam, or of AdamW with AX_OPTIMIZER_DECOUPLED_DECAY, as torch.optim's single-tensor path computes it.
+// exp_avg, exp_avg_sq (and max_exp_avg_sq with AMSGRAD, otherwise id 0) share `state_offset`. `hyper` is double[8]:
+// lr, beta1, beta2, eps, weight_decay, bias_correction1 = 1 - beta1^t, bias_correction2 = 1 - beta2^t, gradient_scale.
+AX_OP int32_t ax_adam_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t exp_avg, uint32_t exp_avg_sq,
+                           uint32_t max_exp_avg_sq, double state_offset, uint32_t gradient, double gradient_offset,
+                           double count, const void* hyper, int32_t flags);
+
+// One step of SGD as torch.optim.SGD: `hyper` is double[5]: lr, momentum, dampening, weight_decay, gradient_scale.
+// `buffer` (momentum) has id 0 without momentum; with AX_OPTIMIZER_FIRST_STEP it is set to the gradient.
+AX_OP int32_t ax_sgd_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t buffer, double state_offset,
+                          uint32_t gradient, double gradient_offset, double count, const void* hyper, int32_t flags);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Collectives
+// ---------------------------------------------------------------------------------------------------------------------
+
+enum { AX_COMM_SUM = 0, AX_COMM_MAX = 1, AX_COMM_MIN = 2 };
+
+// Joins the communicator `name` (unique to the job and the group: a POSIX shared-memory name without '/') as `rank` of
+// `world_size` processes of this machine; returns when all have joined. Writes the id (uint32_t). `timeout_ms` bounds this call
+// and every wait of the collectives; a peer that dies is noticed within 200 ms. No file is left in /dev/shm once all have joined.
+AX_NONBLOCKING int32_t ax_comm_create(void* comm, const char* name, int32_t rank, int32_t world_size, int32_t timeout_ms,
+                                      void* error, int32_t error_bytes);
+
+// Leaves the communicator and frees it; peers that still wait for this rank get AX_ERROR_PEER.
+AX_API int32_t ax_comm_destroy(uint32_t comm);
+
+// In place: values = scale * reduction over all ranks in rank order (bitwise equal on all ranks). float32, float64, int32,
+// int64. Blocks the calling thread until done.
+AX_API int32_t ax_comm_all_reduce(uint32_t comm, int32_t op, int32_t dtype, uint32_t values, double offset, double count,
+                                  double scale);
+
+// values of `root` to all ranks, in place. `bytes` from a byte offset.
+AX_API int32_t ax_comm_broadcast(uint32_t comm, uint32_t values, double byte_offset, double bytes, int32_t root);
+
+// out (world_size * bytes) = the `bytes` of each rank, in rank order. The byte count must be the same on all ranks.
+AX_API int32_t ax_comm_all_gather(uint32_t comm, uint32_t out, double out_byte_offset, uint32_t x, double x_byte_offset,
+                                  double bytes);
+
+// Returns when all ranks have called it.
+AX_API int32_t ax_comm_barrier(uint32_t comm);
+
+// Waits on another thread until all ranks have entered their next collective: call it before a collective whose peers may be
+// late, so that the calling thread stays free; the collective itself then does not wait long.
+AX_NONBLOCKING int32_t ax_comm_wait(uint32_t comm, void* error, int32_t error_bytes);
+
+// Writes 1 (int32_t) when all ranks have entered their next collective, 0 otherwise. Announces this rank's arrival.
+AX_API int32_t ax_comm_poll(void* ready, uint32_t comm);
+
+// Writes the rank (int32_t) that the last AX_ERROR_PEER, AX_ERROR_TIMEOUT or AX_ERROR_MISMATCH of this communicator is about,
+// or -1.
+AX_API int32_t ax_comm_failed_rank(void* rank, uint32_t comm);
+
+#endif  // ACCELERATE_H_

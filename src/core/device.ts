@@ -1,0 +1,75 @@
+/**
+ * Devices: the CPU and the NVIDIA GPUs of this machine. A device knows the library that computes on it.
+ *
+ * @module
+ */
+import { check } from "../../ffi/call.ts";
+import { AX } from "../../ffi/constants.ts";
+import { cpuLibrary, cudaLibrary, type Library } from "../../ffi/library.ts";
+import { DeviceError } from "./errors.ts";
+
+/** A device by name: `"cpu"`, `"cuda"` (the current GPU) or `"cuda:1"`. */
+export type DeviceName = "cpu" | "cuda" | `cuda:${number}`;
+
+/** One device; there is exactly one object for each, so devices compare with `===`. */
+export class Device {
+  readonly type: "cpu" | "cuda";
+  readonly index: number;
+  readonly library: Library;
+
+  /** @internal Use {@link device}. */
+  constructor(type: "cpu" | "cuda", index: number, library: Library) {
+    this.type = type;
+    this.index = index;
+    this.library = library;
+  }
+
+  /** `"cpu"` or for example `"cuda:0"`. */
+  toString(): DeviceName {
+    return this.type === "cpu" ? "cpu" : `cuda:${this.index}`;
+  }
+}
+
+let cpu: Device | undefined;
+const gpus: Device[] = [];
+
+/** The CPU. */
+export function cpuDevice(): Device {
+  return cpu ??= new Device("cpu", 0, cpuLibrary());
+}
+
+const count = new Int32Array(1);
+
+/** Number of GPUs that the CUDA library can use; 0 without a driver. */
+export function cudaCount(): number {
+  const library = cudaLibrary();
+  const status = library.ax_device_count(count);
+  if (status === AX.ERROR_DEVICE) return 0;
+  check(status, "ax_device_count", library);
+  return count[0];
+}
+
+/**
+ * The device of a name.
+ *
+ * @throws {DeviceError} When the name is not one, or the machine has no such GPU.
+ */
+export function device(name: DeviceName | Device): Device {
+  if (name instanceof Device) return name;
+  if (name === "cpu") return cpuDevice();
+  const match = /^cuda(?::(\d+))?$/.exec(name);
+  if (match === null) throw new DeviceError(`Cannot use device "${name}": names are "cpu", "cuda" and "cuda:<index>"`);
+  const index = Number(match[1] ?? 0);
+  const available = cudaCount();
+  if (index >= available) {
+    throw new DeviceError(`Cannot use device "${name}": this machine has ${available} usable GPUs. Use "cpu", or check the driver`);
+  }
+  return gpus[index] ??= new Device("cuda", index, cudaLibrary());
+}
+
+/** Names of all devices of this machine, the CPU first. */
+export function devices(): DeviceName[] {
+  const names: DeviceName[] = ["cpu"];
+  for (let i = 0; i < cudaCount(); i++) names.push(`cuda:${i}`);
+  return names;
+}

@@ -1,0 +1,28 @@
+/**
+ * Every environment variable that the library reads, in one list. A test holds it to what the sources name.
+ *
+ * @module
+ */
+
+/** Names and meanings. RANK and its kin are torchrun's. */
+export const ENVIRONMENT = {
+  RANK: "index of this process among all, from 0",
+  LOCAL_RANK: "index of this process on its machine, from 0",
+  WORLD_SIZE: "number of processes",
+  LOCAL_WORLD_SIZE: "number of processes on this machine",
+  MASTER_ADDR: "address of the key-value store",
+  MASTER_PORT: "port of the key-value store",
+  ACCELERATE_STORE_SECRET: "secret of the job, which guards the store",
+  ACCELERATE_USE_CPU: "1: train on the CPU even where there is a GPU",
+  ACCELERATE_LIBRARY_DIR: "folder of the native libraries",
+  ACCELERATE_NUM_THREADS: "threads an operation may use on the CPU",
+  ACCELERATE_ISA: "instruction set of the CPU library: baseline, avx2 or avx512",
+  ACCELERATE_MIXED_PRECISION: "no, bf16, fp16 or fp8",
+  ACCELERATE_GRADIENT_ACCUMULATION_STEPS: "steps whose gradients are summed",
+  ACCELERATE_LAUNCHER_PID: "process id of the launcher, whose end ends this process",
+} as const;
+
+/** The value of a variable, or `undefined` when it is unset or empty. */
+export function env(name: keyof typeof ENVIRONMENT): string | undefined {
+  return Deno.env.get(name) || undefined;
+}
