@@ -39,7 +39,9 @@ function checkElf(path: string): void {
     const end = isElf ? Number(view.getBigUint64(40, true)) + view.getUint16(58, true) * view.getUint16(60, true) : 0;
     if (!isElf || end > size) {
       throw new LibraryError(
-        `Cannot load ${path}: the file is ${isElf ? `truncated (${size} of ${end} bytes)` : "not a 64-bit ELF library"}. ` +
+        `Cannot load ${path}: the file is ${
+          isElf ? `truncated (${size} of ${end} bytes)` : "not a 64-bit ELF library"
+        }. ` +
           `Delete it and fetch or build it again`,
       );
     }

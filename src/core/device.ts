@@ -62,7 +62,9 @@ export function device(name: DeviceName | Device): Device {
   const index = Number(match[1] ?? 0);
   const available = cudaCount();
   if (index >= available) {
-    throw new DeviceError(`Cannot use device "${name}": this machine has ${available} usable GPUs. Use "cpu", or check the driver`);
+    throw new DeviceError(
+      `Cannot use device "${name}": this machine has ${available} usable GPUs. Use "cpu", or check the driver`,
+    );
   }
   return gpus[index] ??= new Device("cuda", index, cudaLibrary());
 }

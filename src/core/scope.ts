@@ -53,7 +53,11 @@ export function withScope<T>(scope: Scope | undefined, fn: () => T): T {
 }
 
 /** Calls `visit` for every tensor in nested arrays and plain objects. */
-export function forEachTensor(value: unknown, isTensor: (value: object) => boolean, visit: (tensor: Tensor) => void): void {
+export function forEachTensor(
+  value: unknown,
+  isTensor: (value: object) => boolean,
+  visit: (tensor: Tensor) => void,
+): void {
   if (typeof value !== "object" || value === null) return;
   if (isTensor(value)) {
     visit(value as Tensor);

@@ -113,7 +113,9 @@ export function normalizeDims(dims: number | readonly number[] | undefined, ndim
   if (dims === undefined) return Array.from({ length: ndim }, (_, i) => i);
   const list = (typeof dims === "number" ? [dims] : dims).map((dim) => normalizeDim(dim, ndim, action));
   const unique = [...new Set(list)].sort((a, b) => a - b);
-  if (unique.length !== list.length) throw new ShapeError(`Cannot ${action}: dim names a dimension twice, got [${dims}]`);
+  if (unique.length !== list.length) {
+    throw new ShapeError(`Cannot ${action}: dim names a dimension twice, got [${dims}]`);
+  }
   return ndim === 0 ? [] : unique;
 }
 

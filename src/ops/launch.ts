@@ -199,4 +199,3 @@ export function fillInto(out: Tensor, value: number): Tensor {
 export function filled(like: Tensor, shape: Shape, value: number, origin: string): Tensor {
   return fillInto(empty(like.storage.device, shape, like.dtype, origin), value);
 }
-

@@ -66,7 +66,7 @@ export const unaryOps = {
   square: define({
     name: "square",
     id: UNARY.square,
-   
+
     saves: "input",
     gradient: (g, x) => scaled(times(g, x), 2),
   }),
@@ -74,13 +74,13 @@ export const unaryOps = {
   mulScalar: define({
     name: "mul",
     id: UNARY.mul_scalar,
-   
+
     gradient: (g, _, { alpha }) => scaled(g, alpha),
   }),
   rsubScalar: define({
     name: "rsub",
     id: UNARY.rsub_scalar,
-   
+
     gradient: (g) => unary(UNARY.neg, g, "grad"),
   }),
   clamp: define({ name: "clamp", id: UNARY.clamp, saves: "input", gradient: byBinary(BINARY.clamp_grad) }),
@@ -112,7 +112,12 @@ export const unaryOps = {
     saves: "output",
     gradient: (g, y) => scaled(times(times(g, y), unary(UNARY.square, y, "grad")), -0.5),
   }),
-  sin: define({ name: "sin", id: UNARY.sin, saves: "input", gradient: (g, x) => times(g, unary(UNARY.cos, x, "grad")) }),
+  sin: define({
+    name: "sin",
+    id: UNARY.sin,
+    saves: "input",
+    gradient: (g, x) => times(g, unary(UNARY.cos, x, "grad")),
+  }),
   cos: define({
     name: "cos",
     id: UNARY.cos,

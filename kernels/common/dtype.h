@@ -1,0 +1,40 @@
+// Dtypes: their C++ types and sizes.
+#ifndef AX_COMMON_DTYPE_H_
+#define AX_COMMON_DTYPE_H_
+#include <stdint.h>
+#include <string.h>
+
+#include "include/accelerate.h"
+
+namespace ax {
+
+inline constexpr int32_t kDtypeBytes[8] = {4, 8, 2, 2, 4, 8, 1, 1};
+inline constexpr const char* kDtypeNames[8] = {"float32", "float64", "bfloat16", "float16", "int32", "int64", "uint8", "bool"};
+
+inline bool isDtype(int32_t dtype) { return dtype >= 0 && dtype < 8; }
+
+// bfloat16 is the upper half of a float; conversion from float rounds to nearest even and keeps NaN.
+struct BFloat16 {
+  uint16_t bits;
+  BFloat16() = default;
+  explicit BFloat16(float value) {
+    uint32_t word;
+    memcpy(&word, &value, 4);
+    bits = value != value ? 0x7fc0 : static_cast<uint16_t>((word + 0x7fff + ((word >> 16) & 1)) >> 16);
+  }
+  explicit operator float() const {
+    uint32_t word = static_cast<uint32_t>(bits) << 16;
+    float value;
+    memcpy(&value, &word, 4);
+    return value;
+  }
+};
+
+// bool is a byte that holds 0 or 1.
+struct Bool {
+  uint8_t value;
+};
+
+}  // namespace ax
+
+#endif  // AX_COMMON_DTYPE_H_

@@ -1,0 +1,16 @@
+/**
+ * Accelerate for Deno: train neural networks from TypeScript.
+ *
+ * @module
+ */
+export { device, type DeviceName, devices } from "./src/core/device.ts";
+export type { DType } from "./src/core/dtype.ts";
+export * from "./src/core/errors.ts";
+export { noGrad } from "./src/core/op.ts";
+export { manualSeed } from "./src/core/random.ts";
+export * from "./src/creation.ts";
+export * as nn from "./src/nn/mod.ts";
+export { AdamW } from "./src/optim/adamw.ts";
+export { where } from "./src/ops/binary.ts";
+export { type Operand, Tensor } from "./src/tensor.ts";
+export { scope, tidy } from "./src/tidy.ts";

@@ -1,0 +1,89 @@
+/**
+ * Copies between layouts, dtypes and devices.
+ *
+ * @module
+ */
+import { check } from "../../ffi/call.ts";
+import type { Device } from "../core/device.ts";
+import { type DType, dtypeBytes, isFloating } from "../core/dtype.ts";
+import { DTypeError } from "../core/errors.ts";
+import { apply, empty, type Op } from "../core/op.ts";
+import type { Tensor } from "../tensor.ts";
+import { contiguous, copied } from "./launch.ts";
+
+const castOp: Op<{ dtype: DType; from: DType }> = {
+  name: "to",
+  outputShape: ([x]) => x.shape,
+  forward: ([x], { dtype }) => copied(x, "to", dtype),
+  vjp: ({ attrs }, g) => [copied(g, "grad", attrs.from)],
+};
+
+/** The tensor in another dtype; itself when it has that dtype. Differentiable between floating dtypes. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  if (x.dtype === dtype) return x;
+  if (isFloating(dtype)) return apply(castOp, [x], { dtype, from: x.dtype });
+  x.checkLive("to");
+  return copied(x, "to", dtype);
+}
+
+const cloneOp: Op<null> = {
+  name: "clone",
+  outputShape: ([x]) => x.shape,
+  forward: ([x]) => copied(x, "clone"),
+  vjp: (_node, g) => [g],
+};
+
+/** A copy with memory of its own. */
+export function clone(x: Tensor): Tensor {
+  return apply(cloneOp, [x], null);
+}
+
+/** The tensor itself when its elements lie in row-major order, else a copy where they do. */
+export function contiguousOf(x: Tensor): Tensor {
+  return x.isContiguous ? x : apply(cloneOp, [x], null);
+}
+
+/** Reads a tensor's elements into a buffer of the host, in row-major order. */
+export function readBytes(x: Tensor): ArrayBuffer {
+  const source = contiguous(x);
+  const itemBytes = dtypeBytes(x.dtype);
+  const bytes = new Uint8Array(source.size * itemBytes);
+  const library = source.storage.device.library;
+  check(
+    library.ax_storage_read(bytes, source.storage.id, source.offset * itemBytes, bytes.length),
+    "ax_storage_read",
+    library,
+  );
+  return bytes.buffer;
+}
+
+/** Writes a buffer of the host into a contiguous tensor. */
+export function writeBytes(out: Tensor, bytes: Uint8Array<ArrayBuffer>): Tensor {
+  const itemBytes = dtypeBytes(out.dtype);
+  if (bytes.length !== out.size * itemBytes) {
+    throw new DTypeError(`Cannot write ${bytes.length} bytes into a tensor of ${out.size * itemBytes} bytes`);
+  }
+  const library = out.storage.device.library;
+  check(
+    library.ax_storage_write(out.storage.id, out.offset * itemBytes, bytes, bytes.length),
+    "ax_storage_write",
+    library,
+  );
+  return out;
+}
+
+const deviceOp: Op<{ to: Device; from: Device }> = {
+  name: "to",
+  outputShape: ([x]) => x.shape,
+  forward: ([x], { to }) => transfer(x, to),
+  vjp: ({ attrs }, g) => [transfer(g, attrs.from)],
+};
+
+function transfer(x: Tensor, to: Device): Tensor {
+  return writeBytes(empty(to, x.shape, x.dtype, "to"), new Uint8Array(readBytes(x)));
+}
+
+/** The tensor on another device; itself when it is there. Differentiable. */
+export function toDevice(x: Tensor, to: Device): Tensor {
+  return x.storage.device === to ? x : apply(deviceOp, [x], { to, from: x.storage.device });
+}
