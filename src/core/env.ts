@@ -19,6 +19,11 @@ export const ENVIRONMENT = {
   ACCELERATE_ISA: "instruction set of the CPU library: baseline, avx2 or avx512",
   ACCELERATE_MIXED_PRECISION: "no, bf16, fp16 or fp8",
   ACCELERATE_GRADIENT_ACCUMULATION_STEPS: "steps whose gradients are summed",
+  ACCELERATE_NUM_PROCESSES: "launch: number of processes",
+  ACCELERATE_GPU_IDS: "launch: GPUs to use, by index",
+  ACCELERATE_MAIN_PROCESS_IP: "launch: address of the key-value store",
+  ACCELERATE_MAIN_PROCESS_PORT: "launch: port of the key-value store",
+  CUDA_VISIBLE_DEVICES: "GPUs that this process may see",
   ACCELERATE_LAUNCHER_PID: "process id of the launcher, whose end ends this process",
 } as const;
 

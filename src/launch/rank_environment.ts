@@ -1,0 +1,60 @@
+/**
+ * The environment of one rank: torchrun's variables and Accelerate's.
+ *
+ * @module
+ */
+import type { LaunchSettings } from "./settings.ts";
+
+/** Variables that differ between ranks or belong to one job, so that `--env` must not set them. */
+export const RESERVED_VARIABLES: readonly string[] = [
+  "RANK",
+  "LOCAL_RANK",
+  "WORLD_SIZE",
+  "LOCAL_WORLD_SIZE",
+  "MASTER_ADDR",
+  "MASTER_PORT",
+  "ACCELERATE_STORE_SECRET",
+  "ACCELERATE_LAUNCHER_PID",
+];
+
+/** What all ranks of a job share. */
+export interface JobEnvironment {
+  readonly settings: LaunchSettings;
+  readonly masterAddress: string;
+  readonly masterPort: number;
+  readonly storeSecret: string;
+  /** Folder of the native libraries, when there is one for all of them. */
+  readonly libraryDirectory: string | undefined;
+}
+
+/**
+ * The variables of one rank, to be added to the launcher's own environment.
+ *
+ * @param rank Index of the process.
+ * @param job What the ranks share.
+ */
+export function rankEnvironment(rank: number, job: JobEnvironment): Record<string, string> {
+  const { settings, libraryDirectory } = job;
+  const worldSize = String(settings.numProcesses.value);
+  const variables: Record<string, string> = {
+    ...settings.variables.value,
+    RANK: String(rank),
+    LOCAL_RANK: String(rank),
+    WORLD_SIZE: worldSize,
+    LOCAL_WORLD_SIZE: worldSize,
+    MASTER_ADDR: job.masterAddress,
+    MASTER_PORT: String(job.masterPort),
+    ACCELERATE_STORE_SECRET: job.storeSecret,
+    ACCELERATE_LAUNCHER_PID: String(Deno.pid),
+  };
+  // --env comes last in the user's mind, so it wins over what the other options derive.
+  const derive = (name: string, value: string | undefined): void => {
+    if (value !== undefined) variables[name] ??= value;
+  };
+  derive("ACCELERATE_USE_CPU", settings.cpu.value ? "1" : "0");
+  derive("ACCELERATE_LIBRARY_DIR", libraryDirectory);
+  derive("ACCELERATE_MIXED_PRECISION", settings.mixedPrecision.value);
+  derive("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", settings.gradientAccumulationSteps.value);
+  if (!settings.cpu.value) derive("CUDA_VISIBLE_DEVICES", settings.gpuIds.value.join(","));
+  return variables;
+}
