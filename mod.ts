@@ -10,7 +10,7 @@ export { noGrad } from "./src/core/op.ts";
 export { manualSeed } from "./src/core/random.ts";
 export * from "./src/creation.ts";
 export * as nn from "./src/nn/mod.ts";
-export { AdamW } from "./src/optim/adamw.ts";
+export * as optim from "./src/optim/mod.ts";
 export { where } from "./src/ops/binary.ts";
 export { type Operand, Tensor } from "./src/tensor.ts";
 export { scope, tidy } from "./src/tidy.ts";

@@ -32,12 +32,13 @@ export type NestedArray = number | NestedArray[];
 
 /** An n-dimensional array on a device. */
 export class Tensor {
-  readonly storage: Storage;
+  /** The memory; it changes only when a parameter moves into a flat buffer. */
+  storage: Storage;
   readonly shape: Shape;
   /** Elements between neighbours in each dimension. */
   readonly strides: readonly number[];
   /** Elements from the beginning of the storage. */
-  readonly offset: number;
+  offset: number;
   readonly dtype: DType;
   /** Number of elements. */
   readonly size: number;
@@ -110,6 +111,14 @@ export class Tensor {
     this.#releasedWhen = when;
     this.scope = undefined;
     this.storage.release();
+  }
+
+  /** @internal Moves a contiguous parameter to another place, which already holds its values. */
+  rebind(storage: Storage, offset: number): void {
+    storage.retain();
+    this.storage.release();
+    this.storage = storage;
+    this.offset = offset;
   }
 
   /** Takes the tensor out of its scope: it lives until `dispose()`, or until nobody holds it. */
