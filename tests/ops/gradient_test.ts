@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { manualSeed, nn, noGrad, rand, ShapeError, type Tensor, tensor, where } from "../../mod.ts";
+import { cat, manualSeed, nn, noGrad, rand, ShapeError, stack, type Tensor, tensor, where } from "../../mod.ts";
 
 /** Compares the gradient of `sum(fn(inputs) * weights)` with central differences in float64. */
 function checkGradient(
@@ -76,6 +76,8 @@ checkGradient(
   ([x]) => nn.functional.crossEntropy(x, tensor([1, -100, 3], { dtype: "int64" }), { labelSmoothing: 0.1 }),
   [[3, 4]],
 );
+checkGradient("cat", ([a, b]) => cat([a, b], { dim: 1 }), [[2, 3], [2, 1]]);
+checkGradient("stack", ([a, b]) => stack([a, b], { dim: 1 }), [[2, 3], [2, 3]]);
 checkGradient("a tensor used twice", ([x]) => x.mul(x).add(x), [[4]]);
 
 Deno.test("matmul() equals a sum of products in float64 for sizes around the tile sizes", () => {
