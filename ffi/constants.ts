@@ -56,4 +56,7 @@ export const AX = {
   OPTIMIZER_AMSGRAD: 4,
   OPTIMIZER_NESTEROV: 8,
   OPTIMIZER_FIRST_STEP: 16,
+  COMM_SUM: 0,
+  COMM_MAX: 1,
+  COMM_MIN: 2,
 } as const;

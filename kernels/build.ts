@@ -47,7 +47,12 @@ const LEVELS: Record<string, { flags: string[]; test: string }> = {
   },
 };
 
-const ONCE = ["common/status.cc", "cpu/memory.cc", "cpu/library.cc"];
+const ONCE = [
+  ...["status", "process_watch", "shm_segment", "shm_comm", "shm_collectives", "shm_reduce"].map((file) =>
+    `common/${file}.cc`
+  ),
+  ...["host_allocator", "memory", "thread_pool", "comm", "library"].map((file) => `cpu/${file}.cc`),
+];
 const PER_LEVEL = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers"].map((op) =>
   `ops/${op}.cu`
 )

@@ -15,6 +15,9 @@ const char* lastError();
 // `dtype` from there lie inside the storage. Implemented by each backend.
 int32_t resolve(uint32_t id, double offset, double count, int32_t dtype, void** address);
 
+// The same for untyped bytes.
+int32_t resolveBytes(uint32_t id, double byte_offset, double bytes, void** address);
+
 }  // namespace ax
 
 #define AX_TRY(call)                       \

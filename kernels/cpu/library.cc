@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/status.h"
+#include "cpu/thread_pool.h"
 
 namespace ax {
 const char* isaName();  // generated with the dispatch
@@ -24,7 +25,7 @@ int32_t ax_last_error(void* text, int32_t bytes) { return put(text, bytes, lastE
 
 int32_t ax_library_describe(void* text, int32_t bytes) {
   char description[128];
-  snprintf(description, sizeof(description), "backend=cpu\nisa=%s\nthreads=1\n", isaName());
+  snprintf(description, sizeof(description), "backend=cpu\nisa=%s\nthreads=%d\n", isaName(), threadCount());
   return put(text, bytes, description);
 }
 

@@ -1,99 +1,65 @@
-// Storages of the CPU: the id table over a caching allocator.
-//
-// Sizes are rounded up to classes, 64-byte steps to 1 KiB and eight classes per power of two above, so that at most 12.5% is
-// wasted. Blocks up to 32 KiB are carved from slabs; freed blocks of every class wait in its free list.
-#include <stdlib.h>
+// Storages of the CPU library: the exported functions of the section "Storages and host copies", and resolve().
+#include <string.h>
 
-#include <map>
 #include <mutex>
-#include <vector>
 
 #include "common/dtype.h"
 #include "common/spin_lock.h"
 #include "common/status.h"
 #include "common/storage_table.h"
+#include "cpu/host_allocator.h"
 
 namespace ax {
 namespace {
 
-constexpr uint64_t kAlignment = 64, kSlabBytes = 1 << 18, kLargestCarved = 1 << 15;
-
-uint64_t classBytes(uint64_t bytes) {
-  if (bytes <= 64) return 64;
-  if (bytes <= 1024) return (bytes + 63) / 64 * 64;
-  int exponent = 63 - __builtin_clzll(bytes - 1);
-  uint64_t step = uint64_t{1} << (exponent - 3);
-  return (bytes + step - 1) / step * step;
-}
-
-struct Allocator {
-  SpinLock lock;
-  StorageTable table;
-  // Small classes by index (bytes / 64), larger ones by their bytes.
-  std::vector<void*> small_free[17];
-  std::map<uint64_t, std::vector<void*>> large_free;
-  char* slab = nullptr;
-  uint64_t slab_left = 0, cached_bytes = 0, system_bytes = 0;
-
-  std::vector<void*>& freeList(uint64_t bytes) { return bytes <= 1024 ? small_free[bytes / 64] : large_free[bytes]; }
-
-  void* take(uint64_t bytes) {
-    std::vector<void*>& list = freeList(bytes);
-    if (!list.empty()) {
-      void* block = list.back();
-      list.pop_back();
-      cached_bytes -= bytes;
-      return block;
-    }
-    if (bytes > kLargestCarved) {
-      void* block = aligned_alloc(kAlignment, bytes);
-      if (block != nullptr) system_bytes += bytes;
-      return block;
-    }
-    if (slab_left < bytes) {
-      char* fresh = static_cast<char*>(aligned_alloc(kAlignment, kSlabBytes));
-      if (fresh == nullptr) return nullptr;
-      slab = fresh;
-      slab_left = kSlabBytes;
-      system_bytes += kSlabBytes;
-    }
-    void* block = slab;
-    slab += bytes;
-    slab_left -= bytes;
-    return block;
-  }
-
-  void give(void* block, uint64_t bytes) {
-    freeList(bytes).push_back(block);
-    cached_bytes += bytes;
-  }
-};
-
-// Never destroyed: worker threads may still release storages while the process exits.
-Allocator& allocator() {
-  static Allocator* instance = new (calloc(1, sizeof(Allocator))) Allocator;
+// One lock guards the allocator, insertion and removal; find() takes none. Never destroyed: threads of the host program may
+// still run while the process exits.
+SpinLock g_lock;
+StorageTable g_table;
+HostAllocator& allocator() {
+  static HostAllocator* const instance = new HostAllocator;
   return *instance;
 }
 
-bool isCount(double value) { return value >= 0 && value <= 9007199254740992.0 && value == static_cast<double>(static_cast<int64_t>(value)); }
+// Whether a double is an integer in [0, 2^53]. The conversion gives INT64_MIN for NaN and for what does not fit.
+bool isCount(double value) {
+  const int64_t integer = static_cast<int64_t>(value);
+  return static_cast<uint64_t>(integer) <= uint64_t{1} << 53 && static_cast<double>(integer) == value;
+}
 
-int32_t resolveBytes(uint32_t id, double byte_offset, double bytes, char** address) {
-  const Storage* storage = allocator().table.find(id);
-  if (storage == nullptr) return fail(AX_ERROR_STORAGE, "storage %u was released or never existed", id);
-  if (!isCount(byte_offset) || !isCount(bytes) || byte_offset + bytes > static_cast<double>(storage->bytes)) {
-    return fail(AX_ERROR_RANGE, "bytes %.0f from %.0f leave storage %u of %llu bytes", bytes, byte_offset, id,
-                static_cast<unsigned long long>(storage->bytes));
+int32_t failUnknown(uint32_t id) {
+  return fail(AX_ERROR_STORAGE, "storage %u is unknown or was released", id);
+}
+
+__attribute__((noinline, cold)) int32_t failRange(const Storage* storage, double offset, double count, uint64_t unit_bytes) {
+  if (!isCount(offset) || !isCount(count)) {
+    return fail(AX_ERROR_ARGUMENT, "offset %.17g and count %.17g must be non-negative integers", offset, count);
   }
-  *address = static_cast<char*>(storage->address) + static_cast<int64_t>(byte_offset);
+  return fail(AX_ERROR_RANGE, "%.0f elements of %llu bytes from element %.0f leave a storage of %llu bytes", count,
+              static_cast<unsigned long long>(unit_bytes), offset, static_cast<unsigned long long>(storage->bytes));
+}
+
+int32_t resolveUnits(uint32_t id, double offset, double count, uint64_t unit_bytes, void** address) {
+  const Storage* storage = g_table.find(id);
+  if (__builtin_expect(storage == nullptr, 0)) return failUnknown(id);
+  if (__builtin_expect(!isCount(offset) || !isCount(count) ||
+                           (static_cast<uint64_t>(offset) + static_cast<uint64_t>(count)) * unit_bytes > storage->bytes,
+                       0)) {
+    return failRange(storage, offset, count, unit_bytes);
+  }
+  *address = static_cast<char*>(storage->address) + static_cast<uint64_t>(offset) * unit_bytes;
   return AX_OK;
 }
 
 }  // namespace
 
 int32_t resolve(uint32_t id, double offset, double count, int32_t dtype, void** address) {
-  if (!isDtype(dtype)) return fail(AX_ERROR_ARGUMENT, "dtype must be in [0, 7], got %d", dtype);
-  const double item = kDtypeBytes[dtype];
-  return resolveBytes(id, offset * item, count * item, reinterpret_cast<char**>(address));
+  if (__builtin_expect(!isDtype(dtype), 0)) return fail(AX_ERROR_ARGUMENT, "dtype must be in [0, 7], got %d", dtype);
+  return resolveUnits(id, offset, count, static_cast<uint64_t>(kDtypeBytes[dtype]), address);
+}
+
+int32_t resolveBytes(uint32_t id, double byte_offset, double bytes, void** address) {
+  return resolveUnits(id, byte_offset, bytes, 1, address);
 }
 
 }  // namespace ax
@@ -101,91 +67,123 @@ int32_t resolve(uint32_t id, double offset, double count, int32_t dtype, void** 
 using namespace ax;
 
 int32_t ax_storage_create(void* id, double bytes, int32_t category) {
-  if (!isCount(bytes)) return fail(AX_ERROR_ARGUMENT, "bytes must be a non-negative integer, got %g", bytes);
-  if (category < 0 || category >= AX_MEMORY_CATEGORIES) return fail(AX_ERROR_ARGUMENT, "unknown memory category %d", category);
-  Allocator& heap = allocator();
-  std::lock_guard<SpinLock> guard(heap.lock);
-  const uint64_t size = classBytes(static_cast<uint64_t>(bytes));
-  void* block = heap.take(size);
-  if (block == nullptr) return fail(AX_ERROR_OUT_OF_MEMORY, "the system has no %.0f bytes left", bytes);
-  const uint32_t entered = heap.table.insert(block, static_cast<uint64_t>(bytes), category, size);
-  if (entered == 0) {
-    heap.give(block, size);
-    return fail(AX_ERROR_OUT_OF_MEMORY, "more than %u storages are live", StorageTable::kMaxSlots - 1);
+  if (id == nullptr) return fail(AX_ERROR_ARGUMENT, "ax_storage_create: id is null");
+  if (!isCount(bytes)) return fail(AX_ERROR_ARGUMENT, "ax_storage_create: bytes is %.17g, want an integer from 0", bytes);
+  if (category < 0 || category >= AX_MEMORY_CATEGORIES) {
+    return fail(AX_ERROR_ARGUMENT, "ax_storage_create: category is %d, want 0 to %d", category, AX_MEMORY_CATEGORIES - 1);
   }
-  *static_cast<uint32_t*>(id) = entered;
+  const uint64_t byte_count = static_cast<uint64_t>(bytes);
+  uint64_t note = 0;
+  uint32_t new_id = 0;
+  void* address = nullptr;
+  uint64_t live_bytes, cached_bytes;
+  {
+    std::lock_guard<SpinLock> guard(g_lock);
+    address = allocator().allocate(byte_count, &note);
+    if (address != nullptr) {
+      new_id = g_table.insert(address, byte_count, category, note);
+      if (new_id == 0) allocator().release(address, note);
+    }
+    live_bytes = g_table.counters().live_bytes;
+    cached_bytes = allocator().cachedBytes();
+  }
+  if (__builtin_expect(new_id == 0, 0)) {
+    if (address != nullptr) {
+      return fail(AX_ERROR_OUT_OF_MEMORY, "more than %u storages are live", StorageTable::kMaxSlots - 1);
+    }
+    return fail(AX_ERROR_OUT_OF_MEMORY, "out of memory: cannot allocate %.0f bytes (live %llu, cached %llu, limit %llu bytes)",
+                bytes, static_cast<unsigned long long>(live_bytes), static_cast<unsigned long long>(cached_bytes),
+                static_cast<unsigned long long>(HostAllocator::limitBytes()));
+  }
+  memcpy(id, &new_id, sizeof new_id);
   return AX_OK;
 }
 
 int32_t ax_storage_release(const void* ids, int32_t count) {
-  Allocator& heap = allocator();
-  std::lock_guard<SpinLock> guard(heap.lock);
-  int32_t status = AX_OK;
-  for (int32_t i = 0; i < count; ++i) {
-    const uint32_t id = static_cast<const uint32_t*>(ids)[i];
-    const Storage* storage = heap.table.find(id);
-    if (storage == nullptr) {
-      status = fail(AX_ERROR_STORAGE, "storage %u was released before or never existed", id);
-      continue;
-    }
-    heap.give(storage->address, storage->owner);
-    heap.table.remove(storage);
+  if (count < 0 || (ids == nullptr && count > 0)) {
+    return fail(AX_ERROR_ARGUMENT, "ax_storage_release: %s", count < 0 ? "count is negative" : "ids is null");
   }
-  return status;
+  uint32_t unknown_id = 0;
+  bool has_unknown = false;
+  {
+    std::lock_guard<SpinLock> guard(g_lock);
+    for (int32_t i = 0; i < count; ++i) {
+      uint32_t id;
+      memcpy(&id, static_cast<const char*>(ids) + static_cast<size_t>(i) * sizeof id, sizeof id);
+      const Storage* storage = g_table.find(id);
+      if (storage == nullptr) {
+        if (!has_unknown) unknown_id = id;
+        has_unknown = true;
+        continue;
+      }
+      void* address = storage->address;
+      uint64_t note = storage->owner;
+      g_table.remove(storage);
+      allocator().release(address, note);
+    }
+  }
+  return has_unknown ? failUnknown(unknown_id) : AX_OK;
 }
 
 int32_t ax_storage_categorize(uint32_t id, int32_t category) {
-  if (category < 0 || category >= AX_MEMORY_CATEGORIES) return fail(AX_ERROR_ARGUMENT, "unknown memory category %d", category);
-  Allocator& heap = allocator();
-  std::lock_guard<SpinLock> guard(heap.lock);
-  const Storage* storage = heap.table.find(id);
-  if (storage == nullptr) return fail(AX_ERROR_STORAGE, "storage %u was released or never existed", id);
-  heap.table.categorize(storage, category);
-  return AX_OK;
+  if (category < 0 || category >= AX_MEMORY_CATEGORIES) {
+    return fail(AX_ERROR_ARGUMENT, "ax_storage_categorize: category is %d, want 0 to %d", category, AX_MEMORY_CATEGORIES - 1);
+  }
+  {
+    std::lock_guard<SpinLock> guard(g_lock);
+    const Storage* storage = g_table.find(id);
+    if (storage != nullptr) {
+      g_table.categorize(storage, category);
+      return AX_OK;
+    }
+  }
+  return failUnknown(id);
 }
 
 int32_t ax_storage_address(void* address_and_bytes, uint32_t id) {
-  const Storage* storage = allocator().table.find(id);
-  if (storage == nullptr) return fail(AX_ERROR_STORAGE, "storage %u was released or never existed", id);
-  static_cast<uint64_t*>(address_and_bytes)[0] = reinterpret_cast<uint64_t>(storage->address);
-  static_cast<uint64_t*>(address_and_bytes)[1] = storage->bytes;
+  if (address_and_bytes == nullptr) return fail(AX_ERROR_ARGUMENT, "ax_storage_address: address_and_bytes is null");
+  const Storage* storage = g_table.find(id);
+  if (storage == nullptr) return failUnknown(id);
+  const uint64_t values[2] = {reinterpret_cast<uintptr_t>(storage->address), storage->bytes};
+  memcpy(address_and_bytes, values, sizeof values);
   return AX_OK;
 }
 
 int32_t ax_storage_read(void* host, uint32_t storage, double byte_offset, double bytes) {
-  char* address;
-  AX_TRY(resolveBytes(storage, byte_offset, bytes, &address));
-  if (bytes > 0) memcpy(host, address, static_cast<size_t>(bytes));
+  void* address = nullptr;
+  int32_t status = resolveBytes(storage, byte_offset, bytes, &address);
+  if (status != AX_OK || bytes == 0) return status;
+  if (host == nullptr) return fail(AX_ERROR_ARGUMENT, "ax_storage_read: host is null");
+  memcpy(host, address, static_cast<size_t>(bytes));
   return AX_OK;
 }
 
 int32_t ax_storage_write(uint32_t storage, double byte_offset, const void* host, double bytes) {
-  char* address;
-  AX_TRY(resolveBytes(storage, byte_offset, bytes, &address));
-  if (bytes > 0) memcpy(address, host, static_cast<size_t>(bytes));
+  void* address = nullptr;
+  int32_t status = resolveBytes(storage, byte_offset, bytes, &address);
+  if (status != AX_OK || bytes == 0) return status;
+  if (host == nullptr) return fail(AX_ERROR_ARGUMENT, "ax_storage_write: host is null");
+  memcpy(address, host, static_cast<size_t>(bytes));
   return AX_OK;
 }
 
 int32_t ax_memory_stats(void* stats, int32_t count) {
-  if (count < StorageTable::kStatsCount) {
-    return fail(AX_ERROR_ARGUMENT, "stats needs room for %d doubles, got %d", StorageTable::kStatsCount, count);
+  if (stats == nullptr || count < StorageTable::kStatsCount) {
+    return fail(AX_ERROR_ARGUMENT, "ax_memory_stats: needs room for %d doubles, got %d", StorageTable::kStatsCount,
+                stats == nullptr ? 0 : count);
   }
-  Allocator& heap = allocator();
-  std::lock_guard<SpinLock> guard(heap.lock);
-  heap.table.writeStats(static_cast<double*>(stats), heap.cached_bytes, heap.system_bytes);
+  double values[StorageTable::kStatsCount];
+  {
+    std::lock_guard<SpinLock> guard(g_lock);
+    g_table.writeStats(values, allocator().cachedBytes(), allocator().systemBytes());
+  }
+  memcpy(stats, values, sizeof values);
   return AX_OK;
 }
 
 int32_t ax_memory_trim(void) {
-  Allocator& heap = allocator();
-  std::lock_guard<SpinLock> guard(heap.lock);
-  for (auto& [bytes, blocks] : heap.large_free) {
-    if (bytes <= kLargestCarved) continue;  // part of a slab
-    for (void* block : blocks) free(block);
-    heap.cached_bytes -= bytes * blocks.size();
-    heap.system_bytes -= bytes * blocks.size();
-    blocks.clear();
-  }
-  heap.table.resetPeak();
+  std::lock_guard<SpinLock> guard(g_lock);
+  allocator().trim();
+  g_table.resetPeak();
   return AX_OK;
 }

@@ -73,6 +73,10 @@ AX_API int32_t ax_last_error(void* text, int32_t bytes);
 // Writes `key=value` lines: backend, isa, threads (CPU); backend, runtime, driver, device name, compute capability (CUDA).
 AX_API int32_t ax_library_describe(void* text, int32_t bytes);
 
+// Sets how many threads an operation may use, the calling one included (1 to 1024). The default is the number of usable
+// cores divided by LOCAL_WORLD_SIZE, or ACCELERATE_NUM_THREADS. No effect on CUDA.
+AX_API int32_t ax_threads_set(int32_t count);
+
 // Writes the number of devices (int32_t): 1 on the CPU; on CUDA 0 and AX_ERROR_DEVICE where there is no driver.
 AX_API int32_t ax_device_count(void* count);
 
@@ -267,5 +271,46 @@ AX_OP int32_t ax_adam_step(int32_t dtype, uint32_t parameter, double parameter_o
 // `buffer` (momentum) has id 0 without momentum; with AX_OPTIMIZER_FIRST_STEP it is set to the gradient.
 AX_OP int32_t ax_sgd_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t buffer, double state_offset,
                           uint32_t gradient, double gradient_offset, double count, const void* hyper, int32_t flags);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Collectives
+// ---------------------------------------------------------------------------------------------------------------------
+
+enum { AX_COMM_SUM = 0, AX_COMM_MAX = 1, AX_COMM_MIN = 2 };
+
+// Joins the communicator `name` (unique to the job and the group: a POSIX shared-memory name without '/') as `rank` of
+// `world_size` processes of this machine; returns when all have joined. Writes the id (uint32_t). `timeout_ms` bounds this call
+// and every wait of the collectives; a peer that dies is noticed within 200 ms. No file is left in /dev/shm once all have joined.
+AX_NONBLOCKING int32_t ax_comm_create(void* comm, const char* name, int32_t rank, int32_t world_size, int32_t timeout_ms,
+                                      void* error, int32_t error_bytes);
+
+// Leaves the communicator and frees it; peers that still wait for this rank get AX_ERROR_PEER.
+AX_API int32_t ax_comm_destroy(uint32_t comm);
+
+// In place: values = scale * reduction over all ranks in rank order (bitwise equal on all ranks). float32, float64, int32,
+// int64. Blocks the calling thread until done.
+AX_API int32_t ax_comm_all_reduce(uint32_t comm, int32_t op, int32_t dtype, uint32_t values, double offset, double count,
+                                  double scale);
+
+// values of `root` to all ranks, in place. `bytes` from a byte offset.
+AX_API int32_t ax_comm_broadcast(uint32_t comm, uint32_t values, double byte_offset, double bytes, int32_t root);
+
+// out (world_size * bytes) = the `bytes` of each rank, in rank order. The byte count must be the same on all ranks.
+AX_API int32_t ax_comm_all_gather(uint32_t comm, uint32_t out, double out_byte_offset, uint32_t x, double x_byte_offset,
+                                  double bytes);
+
+// Returns when all ranks have called it.
+AX_API int32_t ax_comm_barrier(uint32_t comm);
+
+// Waits on another thread until all ranks have entered their next collective: call it before a collective whose peers may be
+// late, so that the calling thread stays free; the collective itself then does not wait long.
+AX_NONBLOCKING int32_t ax_comm_wait(uint32_t comm, void* error, int32_t error_bytes);
+
+// Writes 1 (int32_t) when all ranks have entered their next collective, 0 otherwise. Announces this rank's arrival.
+AX_API int32_t ax_comm_poll(void* ready, uint32_t comm);
+
+// Writes the rank (int32_t) that the last AX_ERROR_PEER, AX_ERROR_TIMEOUT or AX_ERROR_MISMATCH of this communicator is about,
+// or -1.
+AX_API int32_t ax_comm_failed_rank(void* rank, uint32_t comm);
 
 #endif  // ACCELERATE_H_
