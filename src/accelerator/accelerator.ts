@@ -4,18 +4,36 @@
  * @module
  */
 import { cpuDevice, type DeviceName } from "../core/device.ts";
-import { LaunchError } from "../core/errors.ts";
+import { CollectiveError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
 import { DataLoader } from "../data/data_loader.ts";
-import { readDistributedEnvironment } from "../distributed/environment.ts";
+import { type DistributedEnvironment, readDistributedEnvironment } from "../distributed/environment.ts";
 import { type ProcessGroup, SingleProcessGroup } from "../distributed/process_group.ts";
+import { Reducer } from "../distributed/reducer.ts";
+import { ShmProcessGroup } from "../distributed/shm_group.ts";
 import { Module } from "../nn/module.ts";
-import { flatten } from "../optim/flat.ts";
+import { type FlatBuffer, flatten } from "../optim/flat.ts";
 import { Optimizer } from "../optim/optimizer.ts";
-import type { Tensor } from "../tensor.ts";
+import { copied } from "../ops/launch.ts";
+import { Tensor } from "../tensor.ts";
+import { mapTensors } from "./nested.ts";
 
 /** How the processes of the job work together. */
 export type DistributedType = "NO" | "MULTI_CPU";
+
+/** Options of the Accelerator. */
+export interface AcceleratorOptions {
+  /** How long a rank waits for the others before it gives up. Default 600. */
+  timeoutSeconds?: number;
+  /** Gradients are averaged in buckets. */
+  ddp?: {
+    /** Size of a bucket after the first, in megabytes. Default 25. */
+    bucketMb?: number;
+  };
+}
+
+/** How `reduce` combines the values of the ranks. */
+export type Reduction = "sum" | "mean" | "max" | "none";
 
 /**
  * Prepares models, optimizers and loaders for the job that this process belongs to, and runs what must agree between its ranks.
@@ -38,18 +56,27 @@ export class Accelerator {
   readonly localProcessIndex: number;
   /** Number of processes. */
   readonly numProcesses: number;
-  #group: ProcessGroup | undefined;
+  readonly #environment: DistributedEnvironment;
+  readonly #timeoutMs: number;
+  readonly #bucketBytes: number;
+  #group: Promise<ProcessGroup> | undefined;
+  readonly #reducers = new Map<FlatBuffer, Reducer>();
 
   /**
    * Reads the environment; opens no connection.
    *
+   * @param options See {@link AcceleratorOptions}.
    * @throws {LaunchError} When the environment is inconsistent.
    */
-  constructor() {
-    const { rank, localRank, worldSize } = readDistributedEnvironment();
-    this.processIndex = rank;
-    this.localProcessIndex = localRank;
-    this.numProcesses = worldSize;
+  constructor({ timeoutSeconds = 600, ddp: { bucketMb = 25 } = {} }: AcceleratorOptions = {}) {
+    if (!(timeoutSeconds > 0)) throw new RangeError(`Cannot wait ${timeoutSeconds} s: timeoutSeconds must be above 0`);
+    if (!(bucketMb > 0)) throw new RangeError(`Cannot use buckets of ${bucketMb} MB: bucketMb must be above 0`);
+    this.#environment = readDistributedEnvironment();
+    this.#timeoutMs = Math.ceil(timeoutSeconds * 1000);
+    this.#bucketBytes = bucketMb * 2 ** 20;
+    this.processIndex = this.#environment.rank;
+    this.localProcessIndex = this.#environment.localRank;
+    this.numProcesses = this.#environment.worldSize;
   }
 
   /** Where models and batches are placed. */
@@ -77,16 +104,9 @@ export class Accelerator {
   }
 
   #join(): Promise<ProcessGroup> {
-    if (this.numProcesses > 1) {
-      return Promise.reject(
-        new LaunchError(
-          `Cannot join ${this.numProcesses} processes: collectives between processes are not available in this version. ` +
-            `Run one process with --num-processes 1`,
-        ),
-      );
-    }
-    this.#group ??= new SingleProcessGroup();
-    return Promise.resolve(this.#group);
+    return this.#group ??= this.numProcesses === 1
+      ? Promise.resolve(new SingleProcessGroup())
+      : ShmProcessGroup.join(this.#environment, cpuDevice(), this.#timeoutMs);
   }
 
   /**
@@ -100,11 +120,9 @@ export class Accelerator {
     const group = await this.#join();
     for (const object of objects) {
       if (object instanceof Module) {
-        const parameters = object.parameters();
-        flatten(parameters);
-        noGrad(() => parameters.forEach((parameter) => group.broadcast(parameter, 0)));
+        for (const buffer of flatten(object.parameters())) await this.#synchronize(buffer, group);
       } else if (object instanceof Optimizer) {
-        for (const { params } of object.paramGroups) flatten(params);
+        this.#guard(object);
       } else if (object instanceof DataLoader) {
         object.prepare({ rank: group.rank, worldSize: group.worldSize }, cpuDevice());
       }
@@ -112,9 +130,83 @@ export class Accelerator {
     return objects;
   }
 
-  /** Computes gradients; between ranks they are averaged. */
+  async #synchronize(buffer: FlatBuffer, group: ProcessGroup): Promise<void> {
+    if (group.worldSize === 1 || this.#reducers.has(buffer)) return;
+    await group.ready();
+    group.broadcast(buffer.values, 0);
+    this.#reducers.set(buffer, new Reducer(buffer, group, this.#bucketBytes));
+  }
+
+  // deno-lint-ignore no-explicit-any
+  #guard(optimizer: Optimizer<any>): void {
+    const own = (): Reducer[] => {
+      const buffers = flatten(optimizer.paramGroups.flatMap(({ params }) => params));
+      return [...buffers].flatMap((buffer) => this.#reducers.get(buffer) ?? []);
+    };
+    optimizer.beforeStep = () => {
+      if (!own().some(({ missed }) => missed)) return;
+      throw new CollectiveError(
+        `Cannot step: rank ${this.processIndex} has gradients from loss.backward(), which are not averaged between the ` +
+          `${this.numProcesses} ranks. Call accelerator.backward(loss) instead`,
+        { rank: this.processIndex, op: "step" },
+      );
+    };
+    optimizer.afterZeroGrad = () => own().forEach((reducer) => reducer.forgive());
+  }
+
+  /**
+   * Computes gradients; those of prepared models are averaged between the ranks.
+   *
+   * @throws {CollectiveError} When a rank died, or does not call the same.
+   */
   backward(loss: Tensor): void {
-    loss.backward();
+    const reducers = [...this.#reducers.values()];
+    try {
+      for (const reducer of reducers) reducer.begin();
+      loss.backward();
+      for (const reducer of reducers) reducer.finish();
+    } finally {
+      for (const reducer of reducers) reducer.end();
+    }
+  }
+
+  /**
+   * The tensors of all ranks, joined along the first dimension in rank order; scalars become vectors. In one process the value
+   * itself.
+   *
+   * @param value A tensor, or arrays and plain objects of tensors; of the same shapes on every rank.
+   */
+  gather<T>(value: T): Promise<T> {
+    return this.#collect(value, (tensor, group) => {
+      const all = group.allGather(tensor);
+      return tensor.shape.length === 0 ? all : all.reshape([-1, ...tensor.shape.slice(1)]);
+    });
+  }
+
+  /** Combines the tensors of all ranks, each with those in the same place; the arguments stay as they are. */
+  reduce<T>(value: T, reduction: Reduction = "sum"): Promise<T> {
+    if (reduction === "none") return Promise.resolve(value);
+    return this.#collect(value, (tensor, group) => {
+      const out = copied(tensor, "reduce");
+      group.allReduce(out, reduction === "max" ? "max" : "sum", reduction === "mean" ? 1 / group.worldSize : 1);
+      return out;
+    });
+  }
+
+  /** The tensors of one rank, on all; the arguments stay as they are. */
+  broadcast<T>(value: T, fromProcess = 0): Promise<T> {
+    return this.#collect(value, (tensor, group) => {
+      const out = copied(tensor, "broadcast");
+      group.broadcast(out, fromProcess);
+      return out;
+    });
+  }
+
+  async #collect<T>(value: T, operation: (tensor: Tensor, group: ProcessGroup) => Tensor): Promise<T> {
+    const group = await this.#join();
+    if (group.worldSize === 1) return value;
+    await group.ready();
+    return noGrad(() => mapTensors(value, (tensor) => operation(tensor.detach(), group)));
   }
 
   /** Prints once per machine, from its first process. */
@@ -124,15 +216,17 @@ export class Accelerator {
 
   /** Resolves when every rank has called it. */
   async waitForEveryone(): Promise<void> {
-    await (await this.#join()).arrive();
+    await (await this.#join()).barrier();
   }
 
   /** Ends the job: waits for every rank and leaves the group. */
   async end(): Promise<void> {
-    const group = this.#group;
-    if (group === undefined) return;
+    if (this.#group === undefined) return;
+    const group = await this.#group;
+    await group.barrier();
     this.#group = undefined;
-    await group.arrive();
+    for (const reducer of this.#reducers.values()) reducer.close();
+    this.#reducers.clear();
     await group.close();
   }
 }

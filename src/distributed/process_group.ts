@@ -12,14 +12,16 @@ export type ReduceOp = "sum" | "max" | "min";
 export interface ProcessGroup {
   readonly rank: number;
   readonly worldSize: number;
-  /** In place: `scale` times the reduction over all ranks, bitwise equal on all. Blocks the thread. */
+  /** In place, on a contiguous tensor: `scale` times the reduction over all ranks, bitwise equal on all. Blocks the thread. */
   allReduce(values: Tensor, op: ReduceOp, scale: number): void;
-  /** In place: the values of `root`. */
+  /** In place, on a contiguous tensor: the values of `root`. Blocks the thread. */
   broadcast(values: Tensor, root: number): void;
-  /** The tensors of all ranks, which have one shape, along a new first dimension. */
+  /** The tensors of all ranks, which have one shape, along a new first dimension. Blocks the thread. */
   allGather(values: Tensor): Tensor;
-  /** Resolves when every rank is here, without blocking the thread for long. */
-  arrive(): Promise<void>;
+  /** Resolves when every rank has come to its next operation, so that this one does not block for long. */
+  ready(): Promise<void>;
+  /** Resolves when every rank is here. */
+  barrier(): Promise<void>;
   /** Leaves the group. */
   close(): Promise<void>;
 }
@@ -37,7 +39,11 @@ export class SingleProcessGroup implements ProcessGroup {
     return values.unsqueeze(0);
   }
 
-  arrive(): Promise<void> {
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  barrier(): Promise<void> {
     return Promise.resolve();
   }
 

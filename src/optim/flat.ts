@@ -23,7 +23,7 @@ export interface FlatBuffer {
   readonly parameters: readonly Tensor[];
   /** All values, one dimension. */
   readonly values: Tensor;
-  /** All gradients, in the same layout. */
+  /** One word for each parameter, aligned, for the reduction between ranks; then all gradients, in the layout of the values. */
   readonly gradients: Tensor;
 }
 
@@ -36,14 +36,15 @@ function flattenGroup(parameters: readonly Tensor[]): FlatBuffer {
   let total = 0;
   for (const { size } of parameters) total = nextOffset(total, size);
   const values = flatZeros(parameters[0], total, CATEGORY.parameter);
-  const gradients = flatZeros(parameters[0], total, CATEGORY.gradient);
+  const words = nextOffset(0, parameters.length);
+  const gradients = flatZeros(parameters[0], words + total, CATEGORY.gradient);
   let offset = 0;
   for (const parameter of parameters) {
-    const place = (flat: Tensor): Tensor =>
-      withScope(undefined, () => viewOf(flat, parameter.shape, parameter.strides, offset, "flatten"));
-    copyInto(place(values), parameter);
+    const place = (flat: Tensor, at: number): Tensor =>
+      withScope(undefined, () => viewOf(flat, parameter.shape, parameter.strides, at, "flatten"));
+    copyInto(place(values, offset), parameter);
     parameter.rebind(values.storage, offset);
-    const slot = place(gradients);
+    const slot = place(gradients, words + offset);
     if (parameter.grad !== null) {
       copyInto(slot, parameter.grad);
       parameter.grad.dispose();
@@ -52,24 +53,30 @@ function flattenGroup(parameters: readonly Tensor[]): FlatBuffer {
     parameter.gradSlot = slot;
     offset = nextOffset(offset, parameter.size);
   }
-  return { parameters, values, gradients };
+  const buffer = { parameters, values, gradients };
+  for (const parameter of parameters) bufferOf.set(parameter, buffer);
+  return buffer;
 }
+
+const bufferOf = new WeakMap<Tensor, FlatBuffer>();
 
 /**
  * Moves parameters that are not flat yet into flat buffers. The tensors stay the same objects; views that were made of them before
  * keep the old memory.
  *
  * @param parameters Contiguous leaves.
- * @returns A buffer for each dtype and device among those that were moved.
+ * @returns Every buffer that holds one of them, those of earlier calls too.
  */
-export function flatten(parameters: Iterable<Tensor>): FlatBuffer[] {
-  const groups = new Map<string, Tensor[]>();
-  for (const parameter of parameters) {
-    if (parameter.gradSlot !== null) continue;
+export function flatten(parameters: Iterable<Tensor>): Set<FlatBuffer> {
+  const all = [...parameters];
+  const groups = new Map<string, Set<Tensor>>();
+  for (const parameter of all) {
+    if (bufferOf.has(parameter)) continue;
     const key = `${parameter.device} ${parameter.dtype}`;
     const group = groups.get(key);
-    if (group === undefined) groups.set(key, [parameter]);
-    else if (!group.includes(parameter)) group.push(parameter);
+    if (group === undefined) groups.set(key, new Set([parameter]));
+    else group.add(parameter);
   }
-  return Array.from(groups.values(), flattenGroup);
+  for (const group of groups.values()) flattenGroup([...group]);
+  return new Set(all.map((parameter) => bufferOf.get(parameter)!));
 }

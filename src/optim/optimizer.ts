@@ -45,6 +45,10 @@ export abstract class Optimizer<Settings extends object> {
   /** The groups; change a setting here, for example `optimizer.paramGroups[0].lr = 1e-4`. */
   readonly paramGroups: OptimizerGroup<Settings>[];
   readonly #slots = new Map<Tensor, Slot>();
+  /** @internal Called before each step; throws when the gradients must not be used. */
+  beforeStep: (() => void) | null = null;
+  /** @internal Called after gradients were forgotten. */
+  afterZeroGrad: (() => void) | null = null;
 
   /**
    * @param parameters Parameters, or groups of them with settings of their own.
@@ -81,10 +85,12 @@ export abstract class Optimizer<Settings extends object> {
         parameter.grad = null;
       }
     }
+    this.afterZeroGrad?.();
   }
 
   /** Changes every parameter that has a gradient; one without is left alone, its state too, as in PyTorch. */
   step(): void {
+    this.beforeStep?.();
     for (const group of this.paramGroups) {
       let run: Run | null = null;
       for (const parameter of group.params) {
