@@ -15,7 +15,7 @@ import { Module } from "../nn/module.ts";
 import { type FlatBuffer, flatten } from "../optim/flat.ts";
 import { Optimizer } from "../optim/optimizer.ts";
 import { copied } from "../ops/launch.ts";
-import { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor.ts";
 import { mapTensors } from "./nested.ts";
 
 /** How the processes of the job work together. */

@@ -6,7 +6,7 @@
 import { check, lastError, nativeError } from "../../ffi/call.ts";
 import { AX } from "../../ffi/constants.ts";
 import { type Library, readCString } from "../../ffi/library.ts";
-import { type Device } from "../core/device.ts";
+import type { Device } from "../core/device.ts";
 import { dtypeBytes, dtypeId } from "../core/dtype.ts";
 import { CollectiveError, LaunchError } from "../core/errors.ts";
 import { empty } from "../core/op.ts";
