@@ -5,6 +5,7 @@
  */
 import * as linearOps from "../ops/matmul.ts";
 import * as losses from "../ops/loss.ts";
+import { dropout as dropoutOp } from "../ops/dropout.ts";
 import { indexSelect } from "../ops/index_select.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -44,4 +45,19 @@ export function crossEntropy(
   { ignoreIndex = -100, reduction = "mean", labelSmoothing = 0 }: CrossEntropyOptions = {},
 ): Tensor {
   return losses.crossEntropy(logits, target, { ignoreIndex, reduction, smoothing: labelSmoothing });
+}
+
+/** Zeroes elements with probability `p` while training and scales the others by 1 / (1 - p); otherwise the input itself. */
+export function dropout(x: Tensor, { p = 0.5, training = true }: { p?: number; training?: boolean } = {}): Tensor {
+  return training && p !== 0 ? dropoutOp(x, p) : x;
+}
+
+/** max(x, 0). */
+export function relu(x: Tensor): Tensor {
+  return x.relu();
+}
+
+/** Gaussian error linear unit, exact or by the tanh approximation. */
+export function gelu(x: Tensor, options?: { approximate?: "none" | "tanh" }): Tensor {
+  return x.gelu(options);
 }

@@ -1,13 +1,13 @@
 /**
- * Linear, Embedding, activations and Sequential, with PyTorch's initialisation.
+ * Linear, Embedding, activations and Dropout, with PyTorch's initialisation.
  *
  * @module
  */
 import { empty, randn, uniformInto } from "../creation.ts";
-import { noGrad } from "../core/op.ts";
 import type { Tensor } from "../tensor.ts";
-import { embedding, linear } from "./functional.ts";
-import { Module, type Parameter, parameter } from "./module.ts";
+import { dropout, embedding, linear } from "./functional.ts";
+import { Module } from "./module.ts";
+import { Parameter } from "./parameter.ts";
 
 /** `x weight^T + bias`; both start uniform in +-1 / sqrt(in), as in PyTorch. */
 export class Linear extends Module {
@@ -17,8 +17,8 @@ export class Linear extends Module {
   constructor(inFeatures: number, outFeatures: number, { bias = true }: { bias?: boolean } = {}) {
     super();
     const bound = 1 / Math.sqrt(inFeatures);
-    this.weight = parameter(noGrad(() => uniformInto(empty([outFeatures, inFeatures]), -bound, bound)));
-    this.bias = bias ? parameter(noGrad(() => uniformInto(empty([outFeatures]), -bound, bound))) : null;
+    this.weight = new Parameter(uniformInto(empty([outFeatures, inFeatures]), -bound, bound));
+    this.bias = bias ? new Parameter(uniformInto(empty([outFeatures]), -bound, bound)) : null;
   }
 
   override forward(x: Tensor): Tensor {
@@ -32,7 +32,7 @@ export class Embedding extends Module {
 
   constructor(count: number, dim: number) {
     super();
-    this.weight = parameter(randn([count, dim]));
+    this.weight = new Parameter(randn([count, dim]));
   }
 
   override forward(index: Tensor): Tensor {
@@ -75,22 +75,18 @@ export class Sigmoid extends Module {
   }
 }
 
-/** Modules one after another. Names of parameters count the modules from 0. */
-export class Sequential extends Module {
-  readonly #modules: Module[];
+/** Zeroes elements with probability `p` in training mode. */
+export class Dropout extends Module {
+  /** Probability of an element to be zeroed. */
+  readonly p: number;
 
-  constructor(...modules: Module[]) {
+  constructor(p = 0.5) {
     super();
-    this.#modules = modules;
-  }
-
-  override *namedChildren(): Generator<[string, Module]> {
-    for (const [i, module] of this.#modules.entries()) yield [String(i), module];
+    if (!(p >= 0 && p <= 1)) throw new RangeError(`Cannot drop out with p = ${p}: it must be in [0, 1]`);
+    this.p = p;
   }
 
   override forward(x: Tensor): Tensor {
-    let out = x;
-    for (const module of this.#modules) out = module.forward(out);
-    return out;
+    return dropout(x, { p: this.p, training: this.training });
   }
 }

@@ -3,6 +3,9 @@
  *
  * @module
  */
+export * from "./containers.ts";
 export * as functional from "./functional.ts";
 export * from "./layers.ts";
-export { Module, type Parameter, parameter } from "./module.ts";
+export * from "./losses.ts";
+export { Module } from "./module.ts";
+export { Parameter } from "./parameter.ts";

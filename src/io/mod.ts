@@ -1,0 +1,6 @@
+/**
+ * Files.
+ *
+ * @module
+ */
+export { loadSafetensors, saveSafetensors } from "./safetensors.ts";

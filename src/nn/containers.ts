@@ -1,0 +1,77 @@
+/**
+ * Modules of modules.
+ *
+ * @module
+ */
+import type { Tensor } from "../tensor.ts";
+import { Module } from "./module.ts";
+
+/** Modules one after another. Names of parameters count the modules from 0. */
+export class Sequential extends Module implements Iterable<Module> {
+  readonly #modules: readonly Module[];
+
+  constructor(...modules: Module[]) {
+    super();
+    this.#modules = modules;
+  }
+
+  /** Number of modules. */
+  get length(): number {
+    return this.#modules.length;
+  }
+
+  /** The modules in order. */
+  [Symbol.iterator](): Iterator<Module> {
+    return this.#modules.values();
+  }
+
+  override *namedChildren(): Generator<[string, Module]> {
+    for (let i = 0; i < this.#modules.length; i++) yield [String(i), this.#modules[i]];
+  }
+
+  override forward(x: Tensor): Tensor {
+    let out = x;
+    for (const module of this.#modules) out = module.forward(out);
+    return out;
+  }
+}
+
+/** A list of modules for a `forward` of yours to call. */
+export class ModuleList<T extends Module = Module> extends Module implements Iterable<T> {
+  readonly #modules: T[];
+
+  constructor(modules: Iterable<T> = []) {
+    super();
+    this.#modules = [...modules];
+  }
+
+  /** Number of modules. */
+  get length(): number {
+    return this.#modules.length;
+  }
+
+  /** The module at an index; negative counts from the end. */
+  at(index: number): T | undefined {
+    return this.#modules.at(index);
+  }
+
+  /** Adds a module at the end. */
+  append(module: T): this {
+    this.#modules.push(module);
+    return this;
+  }
+
+  /** The modules in order. */
+  [Symbol.iterator](): Iterator<T> {
+    return this.#modules.values();
+  }
+
+  override *namedChildren(): Generator<[string, Module]> {
+    for (let i = 0; i < this.#modules.length; i++) yield [String(i), this.#modules[i]];
+  }
+
+  /** @throws {TypeError} Always: a list has no order of computation. Call its modules from your own `forward`. */
+  override forward(): never {
+    throw new TypeError("Cannot call forward() of a ModuleList: call its modules from your own forward()");
+  }
+}
