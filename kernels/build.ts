@@ -138,6 +138,25 @@ async function run(command: string, args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
+async function hashHeaders(): Promise<string> {
+  const paths = [...await listFiles(`${ROOT}kernels`), ...await listFiles(BUILD)].filter((path) => path.endsWith(".h"));
+  return (await Promise.all(paths.map(async (path) => await sha256(await Deno.readFile(path))))).join();
+}
+
+/** Compiles unless the object was made by the same command from the same texts. */
+async function compileOnce(args: string[], headers: string): Promise<void> {
+  const [source, object] = [args[args.indexOf("-c") + 1], args[args.indexOf("-o") + 1]];
+  const text = `${args.join(" ")} ${headers} ${await sha256(await Deno.readFile(source))}`;
+  const key = await sha256(new TextEncoder().encode(text));
+  const stored = await Deno.readTextFile(`${object}.key`).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  });
+  if (stored === key) return;
+  await run("g++", args);
+  await Deno.writeTextFile(`${object}.key`, key);
+}
+
 async function build(): Promise<void> {
   await Deno.mkdir(BUILD, { recursive: true });
   await Deno.mkdir(PREBUILT, { recursive: true });
@@ -167,8 +186,9 @@ async function build(): Promise<void> {
       objects.push(object);
     }
   }
+  const headers = await hashHeaders();
   const work = async (): Promise<void> => {
-    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await run("g++", job);
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await compileOnce(job, headers);
   };
   await Promise.all([work(), work()]);
   const temporary = `${PREBUILT}/${LIBRARY}.tmp`;

@@ -2,8 +2,11 @@
 // result stays in registers while the kernel walks a block of k, and the epilogue is applied when the last block is done.
 #include <stdlib.h>
 
+#include <atomic>
+
 #include "common/math.h"
 #include "cpu/backend.h"
+#include "cpu/thread_pool.h"
 
 namespace ax {
 inline namespace AX_ISA {
@@ -16,7 +19,10 @@ constexpr int kVectorBytes = 32, kRows = 6;
 #else
 constexpr int kVectorBytes = 16, kRows = 4;
 #endif
-constexpr int64_t kDepth = 256, kPanelRows = 144;  // block of k; rows of A packed at once (a multiple of 4, 6 and 12)
+// Block of k; rows of A (a multiple of 4, 6 and 12) and columns of B (of every tile's width) that are packed at once.
+constexpr int64_t kDepth = 256, kPanelRows = 144, kPanelCols = 1024;
+// Multiplications below which another thread is not worth waking.
+constexpr int64_t kGrain = 1 << 17;
 
 template <class T>
 struct Vector {
@@ -51,18 +57,38 @@ struct Epilogue {
   T* aux;
 };
 
-// Copies `lines` lines of `depth` elements into a panel of `width` lines, element-major, filled up with zeros.
-template <class T>
-void pack(T* panel, const T* x, int64_t line_stride, int64_t depth_stride, int64_t lines, int64_t depth, int width) {
-  for (int64_t p = 0; p < depth; ++p) {
-    const T* from = x + p * depth_stride;
-    T* to = panel + p * width;
-    if (line_stride == 1) {
-      for (int64_t i = 0; i < lines; ++i) to[i] = from[i];
-    } else {
-      for (int64_t i = 0; i < lines; ++i) to[i] = from[i * line_stride];
+// Copies `lines` lines of `depth` elements into a panel of kWidth lines, element-major, filled up with zeros.
+template <class T, int kWidth>
+void pack(T* panel, const T* x, int64_t line_stride, int64_t depth_stride, int64_t lines, int64_t depth) {
+  if (lines == kWidth && line_stride == 1) {
+    for (int64_t p = 0; p < depth; ++p) {
+      const T* from = x + p * depth_stride;
+      for (int i = 0; i < kWidth; ++i) panel[p * kWidth + i] = from[i];
     }
-    for (int64_t i = lines; i < width; ++i) to[i] = T(0);
+  } else if (depth_stride == 1) {
+    // Lines run along k: blocks of eight elements of each line keep both sides in the cache.
+    constexpr int64_t kBlock = 8;
+    for (int64_t p0 = 0; p0 < depth; p0 += kBlock) {
+      const int64_t p1 = depth - p0 < kBlock ? depth : p0 + kBlock;
+      for (int64_t i = 0; i < lines; ++i) {
+        const T* from = x + i * line_stride;
+        if (p1 - p0 == kBlock) {
+          for (int64_t p = 0; p < kBlock; ++p) panel[(p0 + p) * kWidth + i] = from[p0 + p];
+        } else {
+          for (int64_t p = p0; p < p1; ++p) panel[p * kWidth + i] = from[p];
+        }
+      }
+      for (int64_t p = p0; p < p1; ++p) {
+        for (int64_t i = lines; i < kWidth; ++i) panel[p * kWidth + i] = T(0);
+      }
+    }
+  } else {
+    for (int64_t p = 0; p < depth; ++p) {
+      const T* from = x + p * depth_stride;
+      T* to = panel + p * kWidth;
+      for (int64_t i = 0; i < lines; ++i) to[i] = from[i * line_stride];
+      for (int64_t i = lines; i < kWidth; ++i) to[i] = T(0);
+    }
   }
 }
 
@@ -89,73 +115,143 @@ void microKernel(T* tile, const T* a, const T* b, int64_t depth) {
   }
 }
 
+// Applies the epilogue to `cols` finished elements of a row; `at` is their position in out and aux.
 template <class T>
-T finish(const Epilogue<T>& e, T value, int64_t at, int64_t col) {
-  const T sum = e.bias != nullptr ? value + e.bias[col] : value;
-  switch (e.kind) {
-    case AX_EPILOGUE_BIAS_RELU: return maths::Relu::apply<T>(sum, 0, 0);
-    case AX_EPILOGUE_BIAS_GELU:
-      if (e.aux != nullptr) e.aux[at] = sum;
-      return maths::Gelu::apply<T>(sum, 0, 0);
-    case AX_EPILOGUE_RELU_GRAD: return maths::ReluGrad::apply<T>(value, e.aux[at], 0, 0);
-    case AX_EPILOGUE_GELU_GRAD: return maths::GeluGrad::apply<T>(value, e.aux[at], 0, 0);
+void finishRow(T* row, const Epilogue<T>& e, int64_t at, int64_t col, int64_t cols) {
+  if (e.bias != nullptr) {
+    for (int64_t j = 0; j < cols; ++j) row[j] += e.bias[col + j];
   }
-  return sum;
+  switch (e.kind) {
+    case AX_EPILOGUE_BIAS_RELU:
+      for (int64_t j = 0; j < cols; ++j) row[j] = maths::Relu::apply<T>(row[j], 0, 0);
+      return;
+    case AX_EPILOGUE_BIAS_GELU:
+      if (e.aux != nullptr) {
+        for (int64_t j = 0; j < cols; ++j) e.aux[at + j] = row[j];
+      }
+      for (int64_t j = 0; j < cols; ++j) row[j] = maths::Gelu::apply<T>(row[j], 0, 0);
+      return;
+    case AX_EPILOGUE_RELU_GRAD:
+      for (int64_t j = 0; j < cols; ++j) row[j] = maths::ReluGrad::apply<T>(row[j], e.aux[at + j], 0, 0);
+      return;
+    case AX_EPILOGUE_GELU_GRAD:
+      for (int64_t j = 0; j < cols; ++j) row[j] = maths::GeluGrad::apply<T>(row[j], e.aux[at + j], 0, 0);
+      return;
+  }
 }
 
 // Adds a tile to the result; `first` and `last` say whether it is the first or last block of k.
 template <class T>
-void storeTile(T* out, const T* tile, const Shape& s, int64_t row, int64_t col, int64_t rows, int64_t cols, bool first, bool last,
+void storeTile(T* out, const T* tile, int64_t ldc, int64_t row, int64_t col, int64_t rows, int64_t cols, bool first, bool last,
                const Epilogue<T>& e) {
   constexpr int kCols = Vector<T>::kCols;
+  const T alpha = e.alpha, beta = first ? e.beta : T(1);
   for (int64_t i = 0; i < rows; ++i) {
-    const int64_t base = (row + i) * s.ldc + col;
+    const int64_t at = (row + i) * ldc + col;
     const T* from = tile + i * kCols;
-    for (int64_t j = 0; j < cols; ++j) {
-      T value = e.alpha * from[j];
-      if (!first) value += out[base + j];
-      else if (e.beta != T(0) && e.kind == AX_EPILOGUE_NONE) value += e.beta * out[base + j];
-      out[base + j] = last ? finish(e, value, base + j, col + j) : value;
+    T* to = out + at;
+    if (beta == T(0)) {
+      if (cols == kCols) {
+        for (int j = 0; j < kCols; ++j) to[j] = alpha * from[j];
+      } else {
+        for (int64_t j = 0; j < cols; ++j) to[j] = alpha * from[j];
+      }
+    } else if (cols == kCols) {
+      for (int j = 0; j < kCols; ++j) to[j] = alpha * from[j] + beta * to[j];
+    } else {
+      for (int64_t j = 0; j < cols; ++j) to[j] = alpha * from[j] + beta * to[j];
     }
+    if (last && e.kind != AX_EPILOGUE_NONE) finishRow(to, e, at, col, cols);
   }
+}
+
+// A dot product in as many lanes as two vectors have, combined pairwise.
+template <class T>
+T dot(const T* a, const T* b, int64_t count) {
+  constexpr int kLanes = Vector<T>::kCols;
+  T lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += a[i + lane] * b[i + lane];
+  }
+  for (; i < count; ++i) lanes[i % kLanes] += a[i] * b[i];
+  for (int width = kLanes / 2; width > 0; width /= 2) {
+    for (int lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
+  }
+  return lanes[0];
+}
+
+// Few columns whose operands both run along k: a dot product for each element beats padding to a whole tile.
+template <class T>
+void productOfDots(T* out, const T* a, const T* b, const Shape& s, const Epilogue<T>& e) {
+  parallelFor(s.m, kGrain / ((s.k + 1) * (s.n + 1)) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      T* row = out + i * s.ldc;
+      for (int64_t j = 0; j < s.n; ++j) {
+        const T value = e.alpha * dot(a + i * s.lda, b + j * s.ldb, s.k);
+        row[j] = e.beta == T(0) ? value : value + e.beta * row[j];
+      }
+      if (e.kind != AX_EPILOGUE_NONE) finishRow(row, e, i * s.ldc, 0, s.n);
+    }
+  });
 }
 
 template <class T>
 int32_t product(T* out, const T* a, const T* b, const Shape& s, const Epilogue<T>& e) {
   constexpr int kCols = Vector<T>::kCols;
-  thread_local Scratch left, right;
+  if (s.n <= 4 && !s.transpose_a && (s.transpose_b || s.ldb == 1)) {
+    // A column vector that is stored as (k, 1) is also one that is stored as (1, k).
+    productOfDots(out, a, b, s, e);
+    return AX_OK;
+  }
   const int64_t a_row = s.transpose_a ? 1 : s.lda, a_depth = s.transpose_a ? s.lda : 1;
   const int64_t b_col = s.transpose_b ? s.ldb : 1, b_depth = s.transpose_b ? 1 : s.ldb;
   const int64_t depth_room = s.k < kDepth ? s.k : kDepth;
-  const int64_t panels = (s.n + kCols - 1) / kCols;
-  T* const packed_b = static_cast<T*>(right.atLeast(static_cast<size_t>(panels * kCols * depth_room + kCols) * sizeof(T)));
-  T* const packed_a = static_cast<T*>(left.atLeast(static_cast<size_t>(kPanelRows * depth_room + kRows) * sizeof(T)));
-  if (packed_a == nullptr || packed_b == nullptr) return fail(AX_ERROR_OUT_OF_MEMORY, "no memory for packed panels");
-  alignas(64) T tile[kRows * kCols];
-  for (int64_t p = 0; p == 0 || p < s.k; p += kDepth) {
-    const int64_t depth = s.k - p < kDepth ? s.k - p : kDepth;
-    const bool first = p == 0, last = p + kDepth >= s.k;
-    for (int64_t j = 0; j < panels; ++j) {
-      const int64_t cols = s.n - j * kCols < kCols ? s.n - j * kCols : kCols;
-      pack(packed_b + j * kCols * depth, b + j * kCols * b_col + p * b_depth, b_col, b_depth, cols, depth, kCols);
-    }
-    for (int64_t i0 = 0; i0 < s.m; i0 += kPanelRows) {
-      const int64_t block = s.m - i0 < kPanelRows ? s.m - i0 : kPanelRows;
-      for (int64_t i = 0; i < block; i += kRows) {
-        const int64_t rows = block - i < kRows ? block - i : kRows;
-        pack(packed_a + i * depth, a + (i0 + i) * a_row + p * a_depth, a_row, a_depth, rows, depth, kRows);
-      }
-      for (int64_t j = 0; j < panels; ++j) {
-        const int64_t cols = s.n - j * kCols < kCols ? s.n - j * kCols : kCols;
-        for (int64_t i = 0; i < block; i += kRows) {
-          const int64_t rows = block - i < kRows ? block - i : kRows;
-          microKernel(tile, packed_a + i * depth, packed_b + j * kCols * depth, depth);
-          storeTile(out, tile, s, i0 + i, j * kCols, rows, cols, first, last, e);
+  const int64_t cols_room = s.n < kPanelCols ? (s.n + kCols - 1) / kCols * kCols : kPanelCols;
+  thread_local Scratch right;
+  T* const packed_b = static_cast<T*>(right.atLeast(static_cast<size_t>(cols_room * depth_room + kCols) * sizeof(T)));
+  if (packed_b == nullptr) return fail(AX_ERROR_OUT_OF_MEMORY, "no memory for packed panels");
+  std::atomic<bool> out_of_memory{false};
+  for (int64_t j0 = 0; j0 < s.n; j0 += cols_room) {
+    const int64_t width = s.n - j0 < cols_room ? s.n - j0 : cols_room, panels = (width + kCols - 1) / kCols;
+    for (int64_t p = 0; p == 0 || p < s.k; p += kDepth) {
+      const int64_t depth = s.k - p < kDepth ? s.k - p : kDepth;
+      const bool first = p == 0, last = p + kDepth >= s.k;
+      parallelFor(panels, kGrain / (kCols * (depth + 1)) + 1, [&](int64_t begin, int64_t end) {
+        for (int64_t j = begin; j < end; ++j) {
+          const int64_t cols = width - j * kCols < kCols ? width - j * kCols : kCols;
+          pack<T, kCols>(packed_b + j * kCols * depth, b + (j0 + j * kCols) * b_col + p * b_depth, b_col, b_depth, cols, depth);
         }
-      }
+      });
+      const int64_t strips = (s.m + kRows - 1) / kRows;
+      parallelFor(strips, kGrain / (kRows * width * (depth + 1)) + 1, [&](int64_t begin, int64_t end) {
+        thread_local Scratch left;
+        T* const packed_a = static_cast<T*>(left.atLeast(static_cast<size_t>(kPanelRows * depth_room + kRows) * sizeof(T)));
+        if (packed_a == nullptr) {
+          out_of_memory = true;
+          return;
+        }
+        alignas(64) T tile[kRows * kCols];
+        for (int64_t block = begin * kRows; block < end * kRows && block < s.m; block += kPanelRows) {
+          const int64_t stop = end * kRows < s.m ? end * kRows : s.m;
+          const int64_t height = stop - block < kPanelRows ? stop - block : kPanelRows;
+          for (int64_t i = 0; i < height; i += kRows) {
+            const int64_t rows = height - i < kRows ? height - i : kRows;
+            pack<T, kRows>(packed_a + i * depth, a + (block + i) * a_row + p * a_depth, a_row, a_depth, rows, depth);
+          }
+          for (int64_t j = 0; j < panels; ++j) {
+            const int64_t cols = width - j * kCols < kCols ? width - j * kCols : kCols;
+            for (int64_t i = 0; i < height; i += kRows) {
+              const int64_t rows = height - i < kRows ? height - i : kRows;
+              microKernel(tile, packed_a + i * depth, packed_b + j * kCols * depth, depth);
+              storeTile(out, tile, s.ldc, block + i, j0 + j * kCols, rows, cols, first, last, e);
+            }
+          }
+        }
+      });
     }
   }
-  return AX_OK;
+  return out_of_memory ? fail(AX_ERROR_OUT_OF_MEMORY, "no memory for packed panels") : AX_OK;
 }
 
 double matrixSpan(int64_t rows, int64_t cols, int64_t ld, int64_t batch, int64_t stride) {
