@@ -6,16 +6,24 @@
 import { BINARY } from "../ffi/op_ids.ts";
 import { ReleasedError, ShapeError } from "./core/errors.ts";
 import { Node, WRITTEN } from "./core/node.ts";
-import { runBackward, viewOf } from "./core/op.ts";
-import { endScope, enterScope, moveOut } from "./core/scope.ts";
+import { empty, runBackward, viewOf } from "./core/op.ts";
+import { emptyScope, endScope, enterScope, withScope } from "./core/scope.ts";
 import { formatShape, sameShape } from "./core/shape.ts";
 import { CATEGORY } from "./core/storage.ts";
-import { binary, binaryInto, contiguous, copied, copyInto, filled } from "./ops/launch.ts";
+import { binary, binaryInto, contiguous, copied, copyInto, fillInto } from "./ops/launch.ts";
 import type { Tensor } from "./tensor.ts";
+
+const SCOPE_LABEL = "the end of backward()";
+
+/** Takes a gradient out of the scope of the backward pass: a node owns it until its turn. */
+function owned(gradient: Tensor): Tensor {
+  gradient.scope = undefined;
+  return gradient;
+}
 
 /** A handle of its own on a gradient that somebody else also holds. */
 function alias(gradient: Tensor): Tensor {
-  return viewOf(gradient, gradient.shape, gradient.strides, gradient.offset, "grad");
+  return owned(viewOf(gradient, gradient.shape, gradient.strides, gradient.offset, "grad"));
 }
 
 /** Adds in place where nobody else can see the memory, else into a new tensor. */
@@ -23,7 +31,24 @@ function added(sum: Tensor, gradient: Tensor): Tensor {
   if (sum.isContiguous && sum.storage.references === 1 && sum.shape.length > 0) {
     return binaryInto(sum, BINARY.add, sum, gradient);
   }
-  return binary(BINARY.add, sum, gradient, sum.shape, "grad");
+  const total = owned(binary(BINARY.add, sum, gradient, sum.shape, "grad"));
+  sum.dispose();
+  return total;
+}
+
+const seeds = new Map<string, Tensor>();
+
+/** A one of the root's shape; that of a scalar is made once. */
+function seedFor(root: Tensor): Tensor {
+  const { device } = root.storage;
+  if (root.shape.length > 0) return fillInto(empty(device, root.shape, root.dtype, "grad"), 1);
+  const key = `${device} ${root.dtype}`;
+  let seed = seeds.get(key);
+  if (seed === undefined) {
+    seed = withScope(undefined, () => fillInto(empty(device, [], root.dtype, "grad"), 1));
+    seeds.set(key, seed);
+  }
+  return seed;
 }
 
 /** `exclusive`: nobody else holds this gradient, so that the leaf may take it over instead of a copy. */
@@ -73,12 +98,15 @@ function propagate(node: Node, leafEdges: Map<Tensor, number>): void {
       const edge = edges[i];
       const part = gradients[i];
       if (edge === null || part === null) continue;
-      if (!(edge instanceof Node)) {
-        if (part === WRITTEN) edge.grad = edge.gradSlot;
-        else accumulateLeaf(edge, part, part !== gradient && gradients.indexOf(part) === gradients.lastIndexOf(part));
-      } else if (part !== WRITTEN) {
-        edge.gradient = edge.gradient === null ? alias(part) : added(edge.gradient, part);
+      if (part === WRITTEN) {
+        const leaf = edge as Tensor;
+        leaf.grad = leaf.gradSlot;
+        continue;
       }
+      const exclusive = part !== gradient && gradients.indexOf(part) === gradients.lastIndexOf(part);
+      if (!(edge instanceof Node)) accumulateLeaf(edge, part, exclusive);
+      else if (edge.gradient !== null) edge.gradient = added(edge.gradient, part);
+      else edge.gradient = exclusive ? owned(part) : alias(part);
     }
   }
   for (const edge of edges) {
@@ -116,28 +144,27 @@ export function backward(root: Tensor, gradient?: Tensor): void {
     );
   }
   runBackward(() => {
-    const scope = enterScope("the end of backward()");
+    const scope = enterScope(SCOPE_LABEL);
+    let nodes: Node[] = [];
     try {
-      const seed = gradient ?? filled(root, root.shape, 1, "grad");
+      const seed = gradient ?? seedFor(root);
       if (root.node === null) {
         accumulateLeaf(root, contiguous(seed), false);
         root.onGradient?.(root);
         return;
       }
-      const { nodes, leafEdges } = collect(root.node);
+      const graph = collect(root.node);
+      nodes = graph.nodes;
       root.node.gradient = alias(seed);
       for (const node of nodes) {
-        // What a derivative makes is released as soon as the next one has been handed its part.
-        const inner = enterScope("the end of backward()");
-        propagate(node, leafEdges);
-        for (const edge of node.edges) {
-          if (edge instanceof Node && edge.gradient !== null) moveOut(edge.gradient, inner);
-        }
+        propagate(node, graph.leafEdges);
         node.gradient?.dispose();
-        node.release("the end of backward()");
-        endScope(inner);
+        node.release(SCOPE_LABEL);
+        emptyScope(scope);
       }
     } finally {
+      // After an error, what nodes still own must not stay behind.
+      for (const node of nodes) node.gradient?.dispose();
       endScope(scope);
     }
   });

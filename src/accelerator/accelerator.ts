@@ -139,10 +139,9 @@ export class Accelerator {
 
   // deno-lint-ignore no-explicit-any
   #guard(optimizer: Optimizer<any>): void {
-    const own = (): Reducer[] => {
-      const buffers = flatten(optimizer.paramGroups.flatMap(({ params }) => params));
-      return [...buffers].flatMap((buffer) => this.#reducers.get(buffer) ?? []);
-    };
+    if (this.numProcesses === 1) return;
+    const buffers = flatten(optimizer.paramGroups.flatMap(({ params }) => params));
+    const own = (): Reducer[] => [...buffers].flatMap((buffer) => this.#reducers.get(buffer) ?? []);
     optimizer.beforeStep = () => {
       if (!own().some(({ missed }) => missed)) return;
       throw new CollectiveError(

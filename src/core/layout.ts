@@ -62,20 +62,26 @@ export function writeLayout(shape: Shape, operands: readonly (readonly number[])
   return ndim;
 }
 
-/** Dimensions and strides of one operand as they will be written: dimensions of size 1 gone, walks in one merged. */
-function collapse(shape: Shape, strides: readonly number[], dims: readonly number[], at: number): number {
+const entries: number[] = [];
+const steps: number[] = [];
+
+/** Writes the dimensions that are, or are not, reduced: those of size 1 dropped, walks in one merged. Returns their number. */
+function collapse(
+  shape: Shape,
+  strides: readonly number[],
+  reduced: readonly number[],
+  wanted: boolean,
+  at: number,
+): number {
   let ndim = 0;
-  const entries: number[] = [];
-  const steps: number[] = [];
-  for (const dim of dims) {
-    if (shape[dim] === 1) continue;
+  for (let dim = 0; dim < shape.length; dim++) {
+    if (shape[dim] === 1 || reduced.includes(dim) !== wanted) continue;
     if (ndim > 0 && steps[ndim - 1] === strides[dim] * shape[dim]) {
       entries[ndim - 1] *= shape[dim];
       steps[ndim - 1] = strides[dim];
     } else {
-      entries.push(shape[dim]);
-      steps.push(strides[dim]);
-      ndim++;
+      entries[ndim] = shape[dim];
+      steps[ndim++] = strides[dim];
     }
   }
   if (ndim > AX.MAX_NDIM) throw new ShapeError(`Cannot reduce: more than ${AX.MAX_NDIM} separately strided dimensions`);
@@ -92,9 +98,6 @@ function collapse(shape: Shape, strides: readonly number[], dims: readonly numbe
  * @returns The two counts for the native call, kept and reduced, as `kept * 16 + reduced`.
  */
 export function writeReduceLayout(shape: Shape, strides: readonly number[], reduced: readonly number[]): number {
-  const keptDims: number[] = [];
-  for (let i = 0; i < shape.length; i++) if (!reduced.includes(i)) keptDims.push(i);
-  const kept = collapse(shape, strides, keptDims, 0);
-  const reducedCount = collapse(shape, strides, reduced, 2 * kept);
-  return kept * 16 + reducedCount;
+  const kept = collapse(shape, strides, reduced, false, 0);
+  return kept * 16 + collapse(shape, strides, reduced, true, 2 * kept);
 }

@@ -76,10 +76,11 @@ export function moveOut(tensor: Tensor, scope: Scope): void {
   else scope.parent.tensors.push(tensor);
 }
 
-/** Hands everything to the parent and ends the scope without releasing anything. */
-export function dissolveScope(scope: Scope): void {
-  for (const tensor of scope.tensors) moveOut(tensor, scope);
-  endScope(scope, true);
+/** Releases what a scope holds now and leaves it open. */
+export function emptyScope(scope: Scope): void {
+  const { tensors, label } = scope;
+  for (let i = 0; i < tensors.length; i++) if (tensors[i].scope === scope) tensors[i].releaseAt(label);
+  tensors.length = 0;
 }
 
 /**
@@ -104,10 +105,7 @@ export function endScope(scope: Scope, graphEscapes = false): void {
     else if (graphEscapes) node.manage();
     else node.release(scope.label);
   }
-  for (const tensor of scope.tensors) {
-    if (tensor.scope === scope) tensor.releaseAt(scope.label);
-  }
-  scope.tensors.length = 0;
+  emptyScope(scope);
   scope.nodes.length = 0;
   if (parent === undefined) flushReleases();
 }

@@ -4,9 +4,17 @@
  * @module
  */
 import type { Tensor } from "../tensor.ts";
+import { linear } from "../ops/matmul.ts";
+import { GELU, Linear, ReLU } from "./layers.ts";
 import { Module } from "./module.ts";
 
-/** Modules one after another. Names of parameters count the modules from 0. */
+/** The activation that the matrix product of a linear layer can apply itself. Subclasses may compute something else. */
+function fusedActivation(module: Module | undefined): "relu" | "gelu" | null {
+  if (module?.constructor === ReLU) return "relu";
+  return module?.constructor === GELU && (module as GELU).approximate === "none" ? "gelu" : null;
+}
+
+/** Modules one after another. A Linear and the ReLU or exact GELU behind it are computed as one operation. Names of parameters count the modules from 0. */
 export class Sequential extends Module implements Iterable<Module> {
   readonly #modules: readonly Module[];
 
@@ -31,7 +39,17 @@ export class Sequential extends Module implements Iterable<Module> {
 
   override forward(x: Tensor): Tensor {
     let out = x;
-    for (const module of this.#modules) out = module.forward(out);
+    for (let i = 0; i < this.#modules.length; i++) {
+      const module = this.#modules[i];
+      const activation = module.constructor === Linear ? fusedActivation(this.#modules[i + 1]) : null;
+      if (activation === null) {
+        out = module.forward(out);
+      } else {
+        const { weight, bias } = module as Linear;
+        out = linear(out, weight, bias, activation);
+        i++;
+      }
+    }
     return out;
   }
 }

@@ -11,6 +11,7 @@ import { Parameter } from "./parameter.ts";
 
 /** `x weight^T + bias`; both start uniform in +-1 / sqrt(in), as in PyTorch. */
 export class Linear extends Module {
+  static override readonly isSingleOp = true;
   readonly weight: Parameter;
   readonly bias: Parameter | null;
 
@@ -28,6 +29,7 @@ export class Linear extends Module {
 
 /** A table of vectors by integer index; starts normal. */
 export class Embedding extends Module {
+  static override readonly isSingleOp = true;
   readonly weight: Parameter;
 
   constructor(count: number, dim: number) {
@@ -42,6 +44,7 @@ export class Embedding extends Module {
 
 /** max(x, 0). */
 export class ReLU extends Module {
+  static override readonly isSingleOp = true;
   override forward(x: Tensor): Tensor {
     return x.relu();
   }
@@ -49,20 +52,23 @@ export class ReLU extends Module {
 
 /** Gaussian error linear unit. */
 export class GELU extends Module {
-  readonly #approximate: "none" | "tanh";
+  static override readonly isSingleOp = true;
+  /** `"none"` is exact. */
+  readonly approximate: "none" | "tanh";
 
   constructor({ approximate = "none" }: { approximate?: "none" | "tanh" } = {}) {
     super();
-    this.#approximate = approximate;
+    this.approximate = approximate;
   }
 
   override forward(x: Tensor): Tensor {
-    return x.gelu({ approximate: this.#approximate });
+    return x.gelu({ approximate: this.approximate });
   }
 }
 
 /** Hyperbolic tangent. */
 export class Tanh extends Module {
+  static override readonly isSingleOp = true;
   override forward(x: Tensor): Tensor {
     return x.tanh();
   }
@@ -70,6 +76,7 @@ export class Tanh extends Module {
 
 /** 1 / (1 + exp(-x)). */
 export class Sigmoid extends Module {
+  static override readonly isSingleOp = true;
   override forward(x: Tensor): Tensor {
     return x.sigmoid();
   }
@@ -77,6 +84,7 @@ export class Sigmoid extends Module {
 
 /** Zeroes elements with probability `p` in training mode. */
 export class Dropout extends Module {
+  static override readonly isSingleOp = true;
   /** Probability of an element to be zeroed. */
   readonly p: number;
 

@@ -13,8 +13,8 @@ import { Parameter } from "./parameter.ts";
 const instrumented = new WeakSet<object>();
 
 /** Runs `forward` inside a scope: what nothing saved or returned is released when it returns. */
-function instrument(prototype: Module): void {
-  if (instrumented.has(prototype) || !Object.hasOwn(prototype, "forward")) return;
+function instrument(prototype: Module, isSingleOp: boolean): void {
+  if (isSingleOp || instrumented.has(prototype) || !Object.hasOwn(prototype, "forward")) return;
   instrumented.add(prototype);
   const forward = prototype.forward;
   // deno-lint-ignore no-explicit-any
@@ -44,12 +44,14 @@ function instrument(prototype: Module): void {
  * ```
  */
 export abstract class Module {
+  /** Declared by classes whose `forward` is one operation, and makes nothing that a scope could release. */
+  static readonly isSingleOp: true | undefined;
   /** Whether the module is in training mode. */
   training = true;
   readonly #buffers = new Set<string>();
 
   constructor() {
-    instrument(new.target.prototype);
+    instrument(new.target.prototype, Object.hasOwn(new.target, "isSingleOp"));
   }
 
   /** Computes the output. */

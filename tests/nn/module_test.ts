@@ -99,3 +99,22 @@ Deno.test("loss modules equal their functions", () => {
   const expected = (Math.log(1 + Math.exp(-1)) + Math.log(1 + Math.exp(2))) / 2;
   assert(Math.abs(new nn.CrossEntropyLoss().forward(x, target).item() - expected) < 1e-6);
 });
+
+Deno.test("Sequential fuses Linear with ReLU and GELU without changing values or gradients", () => {
+  for (const [activation, bias] of [[new nn.ReLU(), true], [new nn.GELU(), true], [new nn.GELU(), false]] as const) {
+    const [first, last] = [new nn.Linear(5, 40, { bias }), new nn.Linear(40, 3)];
+    const x = tensor(Array.from({ length: 35 }, (_, i) => Math.sin(i)), { shape: [7, 5], requiresGrad: true });
+    const run = (forward: () => Tensor): unknown[] => {
+      first.zeroGrad();
+      last.zeroGrad();
+      x.grad = null;
+      const out = forward();
+      out.square().sum().backward();
+      return [out, x.grad!, ...[...first.parameters(), ...last.parameters()].map((p) => p.grad!.clone())];
+    };
+    const fused = run(() => new nn.Sequential(first, activation, last).forward(x)) as Tensor[];
+    const plain = run(() => last.forward(activation.forward(first.forward(x)))) as Tensor[];
+    assertEquals(fused.length, plain.length);
+    fused.forEach((value, i) => assert(value.allClose(plain[i], { rtol: 1e-5, atol: 1e-6 }), String(i)));
+  }
+});

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { cat, manualSeed, nn, noGrad, rand, ShapeError, stack, type Tensor, tensor, where } from "../../mod.ts";
+import { linear as fusedLinear } from "../../src/ops/matmul.ts";
 
 /** Compares the gradient of `sum(fn(inputs) * weights)` with central differences in float64. */
 function checkGradient(
@@ -63,6 +64,13 @@ checkGradient("matmul", ([a, b]) => a.matmul(b), [[5, 7], [7, 3]]);
 checkGradient("batched matmul with broadcasting", ([a, b]) => a.matmul(b), [[2, 1, 3, 4], [3, 4, 2]]);
 checkGradient("matrix-vector product", ([a, b]) => a.matmul(b), [[3, 4], [4]]);
 checkGradient("linear", ([x, w, b]) => nn.functional.linear(x, w, b), [[2, 3, 4], [5, 4], [5]]);
+for (const activation of ["relu", "gelu"] as const) {
+  checkGradient(
+    `linear with fused ${activation}`,
+    ([x, w, b]) => fusedLinear(x.sub(1), w, b.neg(), activation),
+    [[3, 4], [5, 4], [5]],
+  );
+}
 checkGradient("views", ([x]) => x.permute([2, 0, 1]).slice({ dim: 0, step: 2 }).reshape([4, 3]).transpose(0, 1), [[
   2,
   3,
