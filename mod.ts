@@ -7,7 +7,7 @@ export { Accelerator } from "./src/accelerator/accelerator.ts";
 export { device, type DeviceName, devices } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";
-export { type MemoryStats } from "./src/core/memory.ts";
+export { type MemoryStats, memoryStats } from "./src/memory_stats.ts";
 export { noGrad } from "./src/core/op.ts";
 export { manualSeed } from "./src/core/random.ts";
 export * from "./src/creation.ts";

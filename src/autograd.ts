@@ -69,27 +69,30 @@ function accumulateLeaf(leaf: Tensor, gradient: Tensor, exclusive: boolean): voi
   }
 }
 
-function collect(root: Node): { nodes: Node[]; leafEdges: Map<Tensor, number> } {
+let pass = 0;
+
+/** The nodes that the root depends on, newest first, and the leaves with the number of edges that lead to each. */
+function collect(root: Node, leaves: Tensor[]): Node[] {
   const nodes: Node[] = [root];
-  const seen = new Set<Node>(nodes);
-  const leafEdges = new Map<Tensor, number>();
+  root.pass = ++pass;
   for (let i = 0; i < nodes.length; i++) {
-    if (nodes[i].isReleased) throw nodes[i].releasedError();
-    for (const edge of nodes[i].edges) {
+    const node = nodes[i];
+    if (node.isReleased) throw node.releasedError();
+    for (const edge of node.edges) {
       if (edge === null) continue;
-      if (!(edge instanceof Node)) leafEdges.set(edge, (leafEdges.get(edge) ?? 0) + 1);
-      else if (!seen.has(edge)) {
-        seen.add(edge);
+      if (!(edge instanceof Node)) {
+        if (edge.edgeCount++ === 0) leaves.push(edge);
+      } else if (edge.pass !== pass) {
+        edge.pass = pass;
         nodes.push(edge);
       }
     }
   }
   // An operation comes after everything it depends on, so the order of creation is a topological order.
-  nodes.sort((a, b) => b.sequence - a.sequence);
-  return { nodes, leafEdges };
+  return nodes.sort((a, b) => b.sequence - a.sequence);
 }
 
-function propagate(node: Node, leafEdges: Map<Tensor, number>): void {
+function propagate(node: Node): void {
   const gradient = node.gradient;
   const { edges } = node;
   if (gradient !== null) {
@@ -111,9 +114,7 @@ function propagate(node: Node, leafEdges: Map<Tensor, number>): void {
   }
   for (const edge of edges) {
     if (edge === null || edge instanceof Node) continue;
-    const left = leafEdges.get(edge)! - 1;
-    leafEdges.set(edge, left);
-    if (left === 0) edge.onGradient?.(edge);
+    if (--edge.edgeCount === 0) edge.onGradient?.(edge);
   }
 }
 
@@ -146,6 +147,7 @@ export function backward(root: Tensor, gradient?: Tensor): void {
   runBackward(() => {
     const scope = enterScope(SCOPE_LABEL);
     let nodes: Node[] = [];
+    const leaves: Tensor[] = [];
     try {
       const seed = gradient ?? seedFor(root);
       if (root.node === null) {
@@ -153,11 +155,10 @@ export function backward(root: Tensor, gradient?: Tensor): void {
         root.onGradient?.(root);
         return;
       }
-      const graph = collect(root.node);
-      nodes = graph.nodes;
+      nodes = collect(root.node, leaves);
       root.node.gradient = alias(seed);
       for (const node of nodes) {
-        propagate(node, graph.leafEdges);
+        propagate(node);
         node.gradient?.dispose();
         node.release(SCOPE_LABEL);
         emptyScope(scope);
@@ -165,6 +166,7 @@ export function backward(root: Tensor, gradient?: Tensor): void {
     } finally {
       // After an error, what nodes still own must not stay behind.
       for (const node of nodes) node.gradient?.dispose();
+      for (const leaf of leaves) leaf.edgeCount = 0;
       endScope(scope);
     }
   });

@@ -54,6 +54,8 @@ export class Tensor {
   gradSlot: Tensor | null = null;
   /** @internal Called by backward when the gradient of this leaf is complete. */
   onGradient: ((leaf: Tensor) => void) | null = null;
+  /** @internal Edges of the graph that the running backward pass has not followed yet to this leaf. */
+  edgeCount = 0;
   /** @internal The scope that releases the tensor. */
   scope: Scope | undefined = undefined;
   readonly #origin: string;

@@ -30,6 +30,8 @@ export class Node<A = any> {
   readonly inputShapes: Shape[];
   /** Gradient of the output that has been collected so far; owned by the node. */
   gradient: Tensor | null = null;
+  /** The backward pass that has found this node. */
+  pass = 0;
   #saved: Tensor[] = [];
   #releasedWhen: string | null = null;
 

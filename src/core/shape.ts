@@ -15,8 +15,17 @@ export function sizeOf(shape: Shape): number {
   return size;
 }
 
-/** Row-major strides in elements. */
-export function contiguousStrides(shape: Shape): number[] {
+let lastShape: Shape = [];
+let lastStrides: readonly number[] = [];
+
+/** Row-major strides in elements. Operations pass shapes on, so the last answer is often asked for again. */
+export function contiguousStrides(shape: Shape): readonly number[] {
+  if (shape === lastShape) return lastStrides;
+  lastShape = shape;
+  return lastStrides = computeStrides(shape);
+}
+
+function computeStrides(shape: Shape): number[] {
   const strides = new Array<number>(shape.length);
   let stride = 1;
   for (let i = shape.length - 1; i >= 0; i--) {

@@ -19,42 +19,45 @@ import { reduceInto, sumToShape } from "./reduce.ts";
 
 const product = new Int32Array(12);
 
-interface ProductOptions {
-  transposeA?: boolean;
-  transposeB?: boolean;
-  bias?: Tensor | undefined;
-  aux?: Tensor | undefined;
-  epilogue?: number;
-  beta?: number;
-}
+/** Which operands are stored transposed. */
+const NN = 0;
+const NT = 1;
+const TN = 2;
 
-/**
- * out (batch, m, n) = epilogue(a x b) + beta * out on contiguous operands of one or no batch dimension.
- * `batchA` and `batchB` are false where an operand is shared by the batch.
- */
-function productInto(
-  out: Tensor,
-  a: Tensor,
-  b: Tensor,
-  sizes: readonly [number, number, number, number],
+/** Sizes and batching of a product, in the order of `shape` in accelerate.h. */
+function writeProduct(
+  batch: number,
+  m: number,
+  n: number,
+  k: number,
+  layout: number,
   batchA: boolean,
   batchB: boolean,
-  options: ProductOptions,
-): Tensor {
-  const [batch, m, n, k] = sizes;
-  const { transposeA = false, transposeB = false, bias, aux, epilogue = AX.EPILOGUE_NONE, beta = 0 } = options;
+): void {
   product[0] = batch;
   product[1] = m;
   product[2] = n;
   product[3] = k;
-  product[4] = transposeA ? 1 : 0;
-  product[5] = transposeB ? 1 : 0;
-  product[6] = transposeA ? m : k;
-  product[7] = transposeB ? k : n;
+  product[4] = layout === TN ? 1 : 0;
+  product[5] = layout === NT ? 1 : 0;
+  product[6] = layout === TN ? m : k;
+  product[7] = layout === NT ? k : n;
   product[8] = n;
   product[9] = batchA ? m * k : 0;
   product[10] = batchB ? k * n : 0;
   product[11] = m * n;
+}
+
+/** out = epilogue(a x b) + beta * out, with the sizes that `writeProduct` has written. Operands are contiguous. */
+function productInto(
+  out: Tensor,
+  a: Tensor,
+  b: Tensor,
+  bias: Tensor | null,
+  aux: Tensor | null,
+  epilogue: number,
+  beta: number,
+): Tensor {
   const library = out.storage.device.library;
   check(
     library.ax_matmul(
@@ -65,10 +68,10 @@ function productInto(
       a.offset,
       b.storage.id,
       b.offset,
-      bias === undefined ? 0 : bias.storage.id,
-      bias === undefined ? 0 : bias.offset,
-      aux === undefined ? 0 : aux.storage.id,
-      aux === undefined ? 0 : aux.offset,
+      bias === null ? 0 : bias.storage.id,
+      bias === null ? 0 : bias.offset,
+      aux === null ? 0 : aux.storage.id,
+      aux === null ? 0 : aux.offset,
       product,
       epilogue,
       1,
@@ -96,20 +99,20 @@ const matmulOp: Op<null> = {
   },
   forward([a, b], _attrs, shape, node) {
     node?.save(a, b);
-    return batched(a, b, shape, false, false);
+    return batched(a, b, shape, NN);
   },
   vjp(node, g) {
     const [a, b] = node.saved;
     const lead = g.shape.slice(0, -2);
     const full = (x: Tensor): Shape => [...lead, ...x.shape.slice(-2)];
     return [
-      node.needs(0) ? sumToShape(batched(g, b, full(a), false, true), a.shape) : null,
-      node.needs(1) ? sumToShape(batched(a, g, full(b), true, false), b.shape) : null,
+      node.needs(0) ? sumToShape(batched(g, b, full(a), NT), a.shape) : null,
+      node.needs(1) ? sumToShape(batched(a, g, full(b), TN), b.shape) : null,
     ];
   },
 };
 
-function batched(a: Tensor, b: Tensor, shape: Shape, transposeA: boolean, transposeB: boolean): Tensor {
+function batched(a: Tensor, b: Tensor, shape: Shape, layout: number): Tensor {
   const lead = shape.slice(0, -2);
   const batch = sizeOf(lead);
   const spread = (x: Tensor): [Tensor, boolean] => {
@@ -122,9 +125,10 @@ function batched(a: Tensor, b: Tensor, shape: Shape, transposeA: boolean, transp
   const [right, batchB] = spread(b);
   const m = shape[shape.length - 2];
   const n = shape[shape.length - 1];
-  const k = a.shape[a.shape.length - (transposeA ? 2 : 1)];
+  const k = a.shape[a.shape.length - (layout === TN ? 2 : 1)];
   const out = empty(a.storage.device, shape, a.dtype, "matmul");
-  return productInto(out, left, right, [batch, m, n, k], batchA, batchB, { transposeA, transposeB });
+  writeProduct(batch, m, n, k, layout, batchA, batchB);
+  return productInto(out, left, right, null, null, AX.EPILOGUE_NONE, 0);
 }
 
 /**
@@ -175,6 +179,7 @@ const linearOp: Op<FusedActivation> = {
         `Cannot apply a linear layer of ${weight.dtype} to ${x.dtype}: convert the input with .to({ dtype: "${weight.dtype}" })`,
       );
     }
+    if (x.shape.length === 2) return [x.shape[0], weight.shape[0]];
     return [...x.shape.slice(0, -1), weight.shape[0]];
   },
   forward([x, weight, bias], activation, shape, node) {
@@ -183,16 +188,18 @@ const linearOp: Op<FusedActivation> = {
     const matrix = contiguous(weight);
     const [n, k] = weight.shape;
     const m = out.size / Math.max(n, 1);
-    const options: ProductOptions = { transposeB: true, bias, epilogue: AX.EPILOGUE_BIAS };
-    if (activation === "relu") options.epilogue = AX.EPILOGUE_BIAS_RELU;
+    let epilogue: number = AX.EPILOGUE_BIAS;
+    let aux: Tensor | null = null;
+    if (activation === "relu") epilogue = AX.EPILOGUE_BIAS_RELU;
     if (activation === "gelu") {
-      options.epilogue = AX.EPILOGUE_BIAS_GELU;
-      if (node !== null) options.aux = empty(x.storage.device, shape, x.dtype, "linear");
+      epilogue = AX.EPILOGUE_BIAS_GELU;
+      if (node !== null) aux = empty(x.storage.device, shape, x.dtype, "linear");
     }
-    productInto(out, source, matrix, [1, m, n, k], false, false, options);
+    writeProduct(1, m, n, k, NT, false, false);
+    productInto(out, source, matrix, bias ?? null, aux, epilogue, 0);
     if (node !== null) {
       if (activation === "none") node.save(source, matrix);
-      else node.save(source, matrix, options.aux ?? out);
+      else node.save(source, matrix, aux ?? out);
     }
     return out;
   },
@@ -203,53 +210,38 @@ const linearOp: Op<FusedActivation> = {
     if (node.attrs === "gelu") g = binary(BINARY.gelu_grad, g, saved, g.shape, "grad");
     const [n, k] = weight.shape;
     const m = g.size / Math.max(n, 1);
-    const out: Gradient[] = [null, null];
+    let gx: Gradient = null;
+    let gw: Gradient = null;
     if (node.needs(0)) {
-      out[0] = productInto(
-        empty(g.storage.device, x.shape, g.dtype, "grad"),
-        g,
-        weight,
-        [1, m, k, n],
-        false,
-        false,
-        {},
-      );
+      writeProduct(1, m, k, n, NN, false, false);
+      gx = productInto(empty(g.storage.device, x.shape, g.dtype, "grad"), g, weight, null, null, AX.EPILOGUE_NONE, 0);
     }
     if (node.needs(1)) {
-      out[1] = intoSink(
-        node,
-        1,
-        weight.shape,
-        g,
-        (to, beta) => productInto(to, g, x, [1, n, k, m], false, false, { transposeA: true, beta }),
-      );
+      const sink = sinkOf(node, 1, g);
+      const out = sink ?? empty(g.storage.device, weight.shape, g.dtype, "grad");
+      writeProduct(1, n, k, m, TN, false, false);
+      productInto(out, g, x, null, null, AX.EPILOGUE_NONE, sink === null ? 0 : node.sinkBeta(1));
+      gw = sink === null ? out : WRITTEN;
     }
-    if (node.inputShapes.length === 3) {
-      const rows = node.needs(2) ? reshapeView(g, [m, n], "grad") : g;
-      out.push(
-        node.needs(2) ? intoSink(node, 2, [n], g, (to, beta) => reduceInto(to, REDUCE.sum, rows, [0], 1, beta)) : null,
-      );
+    if (node.inputShapes.length === 2) return [gx, gw];
+    let gb: Gradient = null;
+    if (node.needs(2)) {
+      const rows = g.shape.length === 2 ? g : reshapeView(g, [m, n], "grad");
+      const sink = sinkOf(node, 2, g);
+      const out = sink ?? empty(g.storage.device, node.inputShapes[2], g.dtype, "grad");
+      reduceInto(out, REDUCE.sum, rows, ROWS, 1, sink === null ? 0 : node.sinkBeta(2));
+      gb = sink === null ? out : WRITTEN;
     }
-    return out;
+    return [gx, gw, gb];
   },
 };
 
-/** Lets `write` put a gradient into the parameter's place in the flat storage, or into a new tensor. */
-function intoSink(
-  node: Node,
-  index: number,
-  shape: Shape,
-  like: Tensor,
-  write: (out: Tensor, beta: number) => void,
-): Gradient {
+const ROWS = [0];
+
+/** The parameter's place in the flat gradients, when it has one of the gradient's dtype. */
+function sinkOf(node: Node, index: number, gradient: Tensor): Tensor | null {
   const sink = node.sink(index);
-  if (sink !== null && sink.dtype === like.dtype) {
-    write(sink, node.sinkBeta(index));
-    return WRITTEN;
-  }
-  const out = empty(like.storage.device, shape, like.dtype, "grad");
-  write(out, 0);
-  return out;
+  return sink !== null && sink.dtype === gradient.dtype ? sink : null;
 }
 
 /** `activation(x weight^T + bias)`; weight is (out, in). See `nn.functional.linear`. */
