@@ -3,6 +3,8 @@
  *
  * @module
  */
+import "./ffi/prefetch.ts";
+
 export { Accelerator } from "./src/accelerator/accelerator.ts";
 export { device, type DeviceName, devices } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";

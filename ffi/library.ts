@@ -10,23 +10,6 @@ import { ABI_HASH, symbols } from "./symbols.ts";
 /** The functions of accelerate.h, as loaded from one library. */
 export type Library = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
-const RESOLVE_TIMEOUT_MS = 120_000;
-
-/** Waits on the calling thread for a download that runs in a Worker. Only the first use after a remote import gets here. */
-function resolveLibrarySync(backend: Backend): string {
-  const memory = new SharedArrayBuffer(8 + 4096);
-  const words = new Int32Array(memory, 0, 2);
-  const worker = new Worker(new URL("./resolve_worker.ts", import.meta.url), { type: "module" });
-  worker.postMessage({ backend, memory });
-  Atomics.wait(words, 0, 0, RESOLVE_TIMEOUT_MS);
-  const text = new TextDecoder().decode(new Uint8Array(memory, 8, words[1]).slice());
-  if (words[0] === 1) return text;
-  worker.terminate();
-  throw new LibraryError(
-    words[0] === 2 ? text : `Cannot fetch the native library: no answer within ${RESOLVE_TIMEOUT_MS / 1000} s`,
-  );
-}
-
 /** A truncated library would kill the process with SIGBUS inside dlopen, so its section table must lie inside the file. */
 function checkElf(path: string): void {
   const file = Deno.openSync(path);
@@ -59,7 +42,12 @@ export function readCString(bytes: Uint8Array<ArrayBuffer>): string {
 }
 
 function open(backend: Backend): Library {
-  const path = findLibrary(backend) ?? resolveLibrarySync(backend);
+  const path = findLibrary(backend);
+  if (path === undefined) {
+    throw new LibraryError(
+      `Cannot load the ${backend} library: it is not in the cache. Import mod.ts, which fetches it, or start with \`cli.ts launch\``,
+    );
+  }
   checkElf(path);
   let library: Library;
   try {

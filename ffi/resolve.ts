@@ -57,7 +57,8 @@ function cacheDirectory(sha256: string): string {
   return `${denoDirectory}/accelerate/${sha256.slice(0, 16)}`;
 }
 
-function isRemote(): boolean {
+/** Whether this module was imported over http(s). */
+export function isRemote(): boolean {
   return MODULE_URL.startsWith("http:") || MODULE_URL.startsWith("https:");
 }
 

@@ -9,12 +9,10 @@ import { backward } from "./autograd.ts";
 import { type Device, device as findDevice, type DeviceName } from "./core/device.ts";
 import { type DType, type HostArray, hostArray, isFloating } from "./core/dtype.ts";
 import { DTypeError, ReleasedError, ShapeError } from "./core/errors.ts";
-import type { Node } from "./core/node.ts";
 import { empty, isGradEnabled, registerTensor, viewOf } from "./core/op.ts";
 import { ScalarStorage } from "./core/scalar_slab.ts";
-import type { Scope } from "./core/scope.ts";
-import { formatShape, isContiguous, sameShape, type Shape, sizeOf } from "./core/shape.ts";
-import type { Storage } from "./core/storage.ts";
+import { formatShape, sameShape, type Shape, sizeOf } from "./core/shape.ts";
+import { formatTensor } from "./format.ts";
 import { applyBinary, applyCompare, type BinaryName } from "./ops/binary.ts";
 import { cast, clone, contiguousOf, readBytes, toDevice } from "./ops/copy.ts";
 import { indexSelect } from "./ops/index_select.ts";
@@ -23,6 +21,7 @@ import { matmul } from "./ops/matmul.ts";
 import { argReduce, max, mean, min, type ReduceOptions, sum } from "./ops/reduce.ts";
 import { applyUnary } from "./ops/unary.ts";
 import * as views from "./ops/view.ts";
+import { TensorBase } from "./tensor_base.ts";
 
 /** A tensor or a number where either is accepted. */
 export type Operand = Tensor | number;
@@ -31,116 +30,7 @@ export type Operand = Tensor | number;
 export type NestedArray = number | NestedArray[];
 
 /** An n-dimensional array on a device. */
-export class Tensor {
-  /** The memory; it changes only when a parameter moves into a flat buffer. */
-  storage: Storage;
-  readonly shape: Shape;
-  /** Elements between neighbours in each dimension. */
-  readonly strides: readonly number[];
-  /** Elements from the beginning of the storage. */
-  offset: number;
-  readonly dtype: DType;
-  /** Number of elements. */
-  readonly size: number;
-  /** Whether elements lie in row-major order without gaps. */
-  readonly isContiguous: boolean;
-  /** Whether `backward()` computes a gradient for this tensor, or through it. */
-  requiresGrad = false;
-  /** The gradient that `backward()` has summed up, for leaves. */
-  grad: Tensor | null = null;
-  /** @internal The operation that made the tensor, when a gradient must flow through it. */
-  node: Node | null = null;
-  /** @internal The place of the gradient in a flat storage. */
-  gradSlot: Tensor | null = null;
-  /** @internal Called by backward when the gradient of this leaf is complete. */
-  onGradient: ((leaf: Tensor) => void) | null = null;
-  /** @internal Edges of the graph that the running backward pass has not followed yet to this leaf. */
-  edgeCount = 0;
-  /** @internal The scope that releases the tensor. */
-  scope: Scope | undefined = undefined;
-  readonly #origin: string;
-  #releasedWhen: string | null = null;
-
-  /** @internal Use `tensor`, `zeros`, `randn` and the like. */
-  constructor(
-    storage: Storage,
-    shape: Shape,
-    strides: readonly number[],
-    offset: number,
-    dtype: DType,
-    origin: string,
-  ) {
-    this.storage = storage;
-    this.shape = shape;
-    this.strides = strides;
-    this.offset = offset;
-    this.dtype = dtype;
-    this.size = sizeOf(shape);
-    this.isContiguous = isContiguous(shape, strides);
-    this.#origin = origin;
-  }
-
-  /** The device's name. */
-  get device(): DeviceName {
-    return this.storage.device.toString();
-  }
-
-  /** Size of the first dimension. */
-  get length(): number {
-    if (this.shape.length === 0) throw new ShapeError("Cannot take the length of a scalar: it has no dimension");
-    return this.shape[0];
-  }
-
-  /** Whether the tensor was not made by a recorded operation. */
-  get isLeaf(): boolean {
-    return this.node === null;
-  }
-
-  /** @internal Throws when the tensor was released. */
-  checkLive(action: string): void {
-    if (this.#releasedWhen === null) return;
-    throw new ReleasedError(
-      `Cannot use a tensor of shape ${
-        formatShape(this.shape)
-      } in ${action}: it was made by ${this.#origin} and released at ` +
-        `${this.#releasedWhen}. Call .keep() to hold it longer`,
-    );
-  }
-
-  /** @internal Releases the memory; `when` is for the error of a later use. */
-  releaseAt(when: string): void {
-    if (this.#releasedWhen !== null) return;
-    this.#releasedWhen = when;
-    this.scope = undefined;
-    this.storage.release();
-  }
-
-  /** @internal Moves a contiguous parameter to another place, which already holds its values. */
-  rebind(storage: Storage, offset: number): void {
-    storage.retain();
-    this.storage.release();
-    this.storage = storage;
-    this.offset = offset;
-  }
-
-  /** Takes the tensor out of its scope: it lives until `dispose()`, or until nobody holds it. */
-  keep(): this {
-    this.checkLive("keep");
-    this.scope = undefined;
-    this.storage.manage();
-    return this;
-  }
-
-  /** Releases the memory now. */
-  dispose(): void {
-    this.releaseAt("dispose()");
-  }
-
-  /** `using t = ...` disposes at the end of the block. */
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
+export class Tensor extends TensorBase {
   /** Sets whether gradients are computed. */
   requiresGrad_(value = true): this {
     if (value && !isFloating(this.dtype)) {
@@ -438,6 +328,16 @@ export class Tensor {
   }
   indexSelect(dim: number, index: Tensor): Tensor {
     return indexSelect(this, dim, index);
+  }
+
+  /** The elements as PyTorch prints them; of large tensors the ends only. */
+  override toString(): string {
+    return this.isReleased ? `tensor(released, shape=${formatShape(this.shape)})` : formatTensor(this);
+  }
+
+  /** What console.log shows. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
   }
 
   /** Whether all elements are close: |a - b| <= atol + rtol |b|. NaN is close to nothing. */

@@ -7,6 +7,8 @@ const GATES: Record<string, string[]> = {
   format: ["fmt", "--check"],
   lint: ["lint", "--quiet"],
   types: ["check", "--quiet", "."],
+  layers: ["run", "-A", "tools/check_layers.ts"],
+  size: ["run", "-A", "tools/check_size.ts"],
   generated: ["run", "-A", "tools/gen_symbols.ts", "--check"],
   prebuilt: ["run", "-A", "kernels/build.ts", "cpu", "--check"],
 };
