@@ -1,5 +1,35 @@
 /**
- * Accelerate for Deno: train neural networks from TypeScript.
+ * Accelerate for Deno: write one training loop in TypeScript and run it in one process or in many.
+ *
+ * @example A model learns a sum
+ * ```ts
+ * import { Accelerator, data, manualSeed, nn, optim, randn } from "./mod.ts";
+ *
+ * manualSeed(0);
+ * const accelerator = new Accelerator();
+ * const model = new nn.Sequential(new nn.Linear(4, 32), new nn.ReLU(), new nn.Linear(32, 1));
+ * const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-2 });
+ * const x = randn([256, 4]);
+ * const dataset = new data.TensorDataset(x, x.sum({ dim: 1, keepDim: true }));
+ * const loader = new data.DataLoader(dataset, { batchSize: 32, shuffle: true });
+ * const [net, opt, batches] = await accelerator.prepare(model, optimizer, loader);
+ *
+ * let last = Infinity;
+ * for (let epoch = 0; epoch < 20; epoch++) {
+ *   let total = 0;
+ *   for await (const [input, target] of batches) {
+ *     opt.zeroGrad();
+ *     const loss = nn.functional.mseLoss(net.forward(input), target);
+ *     accelerator.backward(loss);
+ *     opt.step();
+ *     total += loss.item();
+ *   }
+ *   last = total / batches.length;
+ * }
+ * accelerator.print(`loss ${last.toFixed(4)}`);
+ * if (!(last < 0.1)) throw new Error("the model did not learn");
+ * await accelerator.end();
+ * ```
  *
  * @module
  */

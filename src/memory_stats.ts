@@ -23,10 +23,11 @@ export interface MemoryStats extends AllocatorStats {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { memoryStats, ones } from "../mod.ts";
  * const before = memoryStats().liveBytes;
  * const x = ones([1000]);
- * console.assert(memoryStats().liveBytes - before === 4000);
+ * assert(memoryStats().liveBytes - before === 4000);
  * x.dispose();
  * ```
  */

@@ -16,9 +16,10 @@ export function scope(): Scope {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { ones, tidy } from "../mod.ts";
  * const total = tidy(() => ones([1000]).mul(2).sum());
- * console.assert(total.item() === 2000);
+ * assert(total.item() === 2000);
  * ```
  */
 export function tidy<T>(fn: () => T, label = "the end of tidy()"): T {

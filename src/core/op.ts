@@ -58,10 +58,11 @@ export function isGradEnabled(): boolean {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { noGrad, ones } from "../../mod.ts";
  * const x = ones([2], { requiresGrad: true });
  * const y = noGrad(() => x.mul(2));
- * console.assert(!y.requiresGrad);
+ * assert(!y.requiresGrad);
  * ```
  */
 export function noGrad<T>(fn: () => T): T {

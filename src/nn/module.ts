@@ -30,6 +30,7 @@ function instrument(prototype: Module, isSingleOp: boolean): void {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { nn, ones, type Tensor } from "../../mod.ts";
  * class Net extends nn.Module {
  *   readonly hidden = new nn.Linear(4, 8);
@@ -39,8 +40,8 @@ function instrument(prototype: Module, isSingleOp: boolean): void {
  *   }
  * }
  * const net = new Net();
- * console.assert(Object.keys(net.stateDict()).join() === "hidden.weight,hidden.bias,out.weight,out.bias");
- * console.assert(net.forward(ones([2, 4])).shape.join() === "2,1");
+ * assert(Object.keys(net.stateDict()).join() === "hidden.weight,hidden.bias,out.weight,out.bias");
+ * assert(net.forward(ones([2, 4])).shape.join() === "2,1");
  * ```
  */
 export abstract class Module {

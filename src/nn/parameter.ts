@@ -12,6 +12,7 @@ import { Tensor } from "../tensor.ts";
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { nn, ones, type Tensor } from "../../mod.ts";
  * class Scale extends nn.Module {
  *   readonly factor = new nn.Parameter(ones([3]));
@@ -19,7 +20,7 @@ import { Tensor } from "../tensor.ts";
  *     return x.mul(this.factor);
  *   }
  * }
- * console.assert(new Scale().parameters().length === 1);
+ * assert(new Scale().parameters().length === 1);
  * ```
  */
 export class Parameter extends Tensor {

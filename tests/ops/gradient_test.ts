@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { cat, manualSeed, nn, noGrad, rand, ShapeError, stack, type Tensor, tensor, where } from "../../mod.ts";
+import { applyBinary, type BinaryName, binaryOps } from "../../src/ops/binary.ts";
 import { linear as fusedLinear } from "../../src/ops/matmul.ts";
+import { applyUnary, type UnaryName, unaryOps } from "../../src/ops/unary.ts";
 
 /** Compares the gradient of `sum(fn(inputs) * weights)` with central differences in float64. */
 function checkGradient(
@@ -41,10 +43,13 @@ function checkGradient(
   });
 }
 
-const unary = [
-  ...["neg", "abs", "square", "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "gelu", "silu"] as const,
-];
-for (const name of unary) checkGradient(name, ([x]) => x[name](), [[3, 5]]);
+// Every operation of the tables is checked, so a new one cannot be forgotten.
+for (const name of Object.keys(unaryOps) as UnaryName[]) {
+  checkGradient(`unary ${name}`, ([x]) => applyUnary(name, x, { alpha: 0.6, beta: 1.3 }), [[3, 5]]);
+}
+for (const name of Object.keys(binaryOps) as BinaryName[]) {
+  checkGradient(`binary ${name}`, ([a, b]) => applyBinary(name, a, b), [[3, 5], [3, 5]]);
+}
 checkGradient("gelu (tanh)", ([x]) => x.gelu({ approximate: "tanh" }), [[7]]);
 checkGradient("negative inputs of gelu", ([x]) => x.gelu(), [[7]], -2, 2);
 checkGradient("clamp", ([x]) => x.clamp({ min: 0.5, max: 1.2 }), [[17]]);
