@@ -47,12 +47,18 @@ const LEVELS: Record<string, { flags: string[]; test: string }> = {
   },
 };
 
-const ONCE = [
-  ...["status", "process_watch", "shm_segment", "shm_comm", "shm_collectives", "shm_reduce"].map((file) =>
-    `common/${file}.cc`
-  ),
-  ...["host_allocator", "memory", "thread_pool", "comm", "library"].map((file) => `cpu/${file}.cc`),
-];
+const SHARED = [
+  "status",
+  "process_watch",
+  "shm_segment",
+  "shm_comm",
+  "shm_collectives",
+  "shm_reduce",
+  "storage_api",
+  "comm_api",
+]
+  .map((file) => `common/${file}.cc`);
+const ONCE = [...SHARED, ...["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`)];
 const PER_LEVEL = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers"].map((op) =>
   `ops/${op}.cu`
 )

@@ -4,6 +4,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __CUDACC__
+#include <cuda_fp16.h>
+#endif
+
+#include "common/hd.h"
 #include "include/accelerate.h"
 
 namespace ax {
@@ -17,18 +22,24 @@ inline bool isDtype(int32_t dtype) { return dtype >= 0 && dtype < 8; }
 struct BFloat16 {
   uint16_t bits;
   BFloat16() = default;
-  explicit BFloat16(float value) {
+  AX_HD explicit BFloat16(float value) {
     uint32_t word;
     memcpy(&word, &value, 4);
     bits = value != value ? 0x7fc0 : static_cast<uint16_t>((word + 0x7fff + ((word >> 16) & 1)) >> 16);
   }
-  explicit operator float() const {
-    uint32_t word = static_cast<uint32_t>(bits) << 16;
+  AX_HD explicit operator float() const {
+    const uint32_t word = static_cast<uint32_t>(bits) << 16;
     float value;
     memcpy(&value, &word, 4);
     return value;
   }
 };
+
+#ifdef __CUDACC__
+using Float16 = __half;
+#else
+using Float16 = _Float16;
+#endif
 
 // bool is a byte that holds 0 or 1.
 struct Bool {

@@ -5,11 +5,7 @@
 #define AX_COMMON_MATH_H_
 #include <math.h>
 
-#ifdef __CUDACC__
-#define AX_HD __host__ __device__ __forceinline__
-#else
-#define AX_HD inline __attribute__((always_inline))
-#endif
+#include "common/hd.h"
 
 // Exact operations are also compiled for integers.
 #define AX_EXACT_UNARY_OPS(X) \

@@ -1,189 +1,44 @@
-// Storages of the CPU library: the exported functions of the section "Storages and host copies", and resolve().
+// Blocks of host memory for the storages of the CPU library.
 #include <string.h>
 
-#include <mutex>
-
-#include "common/dtype.h"
-#include "common/spin_lock.h"
+#include "common/device_memory.h"
 #include "common/status.h"
-#include "common/storage_table.h"
 #include "cpu/host_allocator.h"
 
 namespace ax {
 namespace {
 
-// One lock guards the allocator, insertion and removal; find() takes none. Never destroyed: threads of the host program may
-// still run while the process exits.
-SpinLock g_lock;
-StorageTable g_table;
+// Never destroyed: threads of the host program may still run while the process exits.
 HostAllocator& allocator() {
   static HostAllocator* const instance = new HostAllocator;
   return *instance;
 }
 
-// Whether a double is an integer in [0, 2^53]. The conversion gives INT64_MIN for NaN and for what does not fit.
-bool isCount(double value) {
-  const int64_t integer = static_cast<int64_t>(value);
-  return static_cast<uint64_t>(integer) <= uint64_t{1} << 53 && static_cast<double>(integer) == value;
-}
-
-int32_t failUnknown(uint32_t id) {
-  return fail(AX_ERROR_STORAGE, "storage %u is unknown or was released", id);
-}
-
-__attribute__((noinline, cold)) int32_t failRange(const Storage* storage, double offset, double count, uint64_t unit_bytes) {
-  if (!isCount(offset) || !isCount(count)) {
-    return fail(AX_ERROR_ARGUMENT, "offset %.17g and count %.17g must be non-negative integers", offset, count);
-  }
-  return fail(AX_ERROR_RANGE, "%.0f elements of %llu bytes from element %.0f leave a storage of %llu bytes", count,
-              static_cast<unsigned long long>(unit_bytes), offset, static_cast<unsigned long long>(storage->bytes));
-}
-
-int32_t resolveUnits(uint32_t id, double offset, double count, uint64_t unit_bytes, void** address) {
-  const Storage* storage = g_table.find(id);
-  if (__builtin_expect(storage == nullptr, 0)) return failUnknown(id);
-  if (__builtin_expect(!isCount(offset) || !isCount(count) ||
-                           (static_cast<uint64_t>(offset) + static_cast<uint64_t>(count)) * unit_bytes > storage->bytes,
-                       0)) {
-    return failRange(storage, offset, count, unit_bytes);
-  }
-  *address = static_cast<char*>(storage->address) + static_cast<uint64_t>(offset) * unit_bytes;
-  return AX_OK;
-}
-
 }  // namespace
 
-int32_t resolve(uint32_t id, double offset, double count, int32_t dtype, void** address) {
-  if (__builtin_expect(!isDtype(dtype), 0)) return fail(AX_ERROR_ARGUMENT, "dtype must be in [0, 7], got %d", dtype);
-  return resolveUnits(id, offset, count, static_cast<uint64_t>(kDtypeBytes[dtype]), address);
+int32_t allocateBlock(uint64_t bytes, void** address, uint64_t* note) {
+  *address = allocator().allocate(bytes, note);
+  if (*address != nullptr) return AX_OK;
+  return fail(AX_ERROR_OUT_OF_MEMORY, "out of memory: cannot allocate %llu bytes (cached %llu, limit %llu bytes)",
+              static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(allocator().cachedBytes()),
+              static_cast<unsigned long long>(HostAllocator::limitBytes()));
 }
 
-int32_t resolveBytes(uint32_t id, double byte_offset, double bytes, void** address) {
-  return resolveUnits(id, byte_offset, bytes, 1, address);
+void releaseBlock(void* address, uint64_t note) { allocator().release(address, note); }
+void trimBlocks() { allocator().trim(); }
+uint64_t cachedBlockBytes() { return allocator().cachedBytes(); }
+uint64_t systemBlockBytes() { return allocator().systemBytes(); }
+
+int32_t copyToHost(void* host, const void* device, uint64_t bytes) {
+  memcpy(host, device, bytes);
+  return AX_OK;
 }
+
+int32_t copyToDevice(void* device, const void* host, uint64_t bytes) {
+  memcpy(device, host, bytes);
+  return AX_OK;
+}
+
+bool isHostMemory() { return true; }
 
 }  // namespace ax
-
-using namespace ax;
-
-int32_t ax_storage_create(void* id, double bytes, int32_t category) {
-  if (id == nullptr) return fail(AX_ERROR_ARGUMENT, "ax_storage_create: id is null");
-  if (!isCount(bytes)) return fail(AX_ERROR_ARGUMENT, "ax_storage_create: bytes is %.17g, want an integer from 0", bytes);
-  if (category < 0 || category >= AX_MEMORY_CATEGORIES) {
-    return fail(AX_ERROR_ARGUMENT, "ax_storage_create: category is %d, want 0 to %d", category, AX_MEMORY_CATEGORIES - 1);
-  }
-  const uint64_t byte_count = static_cast<uint64_t>(bytes);
-  uint64_t note = 0;
-  uint32_t new_id = 0;
-  void* address = nullptr;
-  uint64_t live_bytes, cached_bytes;
-  {
-    std::lock_guard<SpinLock> guard(g_lock);
-    address = allocator().allocate(byte_count, &note);
-    if (address != nullptr) {
-      new_id = g_table.insert(address, byte_count, category, note);
-      if (new_id == 0) allocator().release(address, note);
-    }
-    live_bytes = g_table.counters().live_bytes;
-    cached_bytes = allocator().cachedBytes();
-  }
-  if (__builtin_expect(new_id == 0, 0)) {
-    if (address != nullptr) {
-      return fail(AX_ERROR_OUT_OF_MEMORY, "more than %u storages are live", StorageTable::kMaxSlots - 1);
-    }
-    return fail(AX_ERROR_OUT_OF_MEMORY, "out of memory: cannot allocate %.0f bytes (live %llu, cached %llu, limit %llu bytes)",
-                bytes, static_cast<unsigned long long>(live_bytes), static_cast<unsigned long long>(cached_bytes),
-                static_cast<unsigned long long>(HostAllocator::limitBytes()));
-  }
-  memcpy(id, &new_id, sizeof new_id);
-  return AX_OK;
-}
-
-int32_t ax_storage_release(const void* ids, int32_t count) {
-  if (count < 0 || (ids == nullptr && count > 0)) {
-    return fail(AX_ERROR_ARGUMENT, "ax_storage_release: %s", count < 0 ? "count is negative" : "ids is null");
-  }
-  uint32_t unknown_id = 0;
-  bool has_unknown = false;
-  {
-    std::lock_guard<SpinLock> guard(g_lock);
-    for (int32_t i = 0; i < count; ++i) {
-      uint32_t id;
-      memcpy(&id, static_cast<const char*>(ids) + static_cast<size_t>(i) * sizeof id, sizeof id);
-      const Storage* storage = g_table.find(id);
-      if (storage == nullptr) {
-        if (!has_unknown) unknown_id = id;
-        has_unknown = true;
-        continue;
-      }
-      void* address = storage->address;
-      uint64_t note = storage->owner;
-      g_table.remove(storage);
-      allocator().release(address, note);
-    }
-  }
-  return has_unknown ? failUnknown(unknown_id) : AX_OK;
-}
-
-int32_t ax_storage_categorize(uint32_t id, int32_t category) {
-  if (category < 0 || category >= AX_MEMORY_CATEGORIES) {
-    return fail(AX_ERROR_ARGUMENT, "ax_storage_categorize: category is %d, want 0 to %d", category, AX_MEMORY_CATEGORIES - 1);
-  }
-  {
-    std::lock_guard<SpinLock> guard(g_lock);
-    const Storage* storage = g_table.find(id);
-    if (storage != nullptr) {
-      g_table.categorize(storage, category);
-      return AX_OK;
-    }
-  }
-  return failUnknown(id);
-}
-
-int32_t ax_storage_address(void* address_and_bytes, uint32_t id) {
-  if (address_and_bytes == nullptr) return fail(AX_ERROR_ARGUMENT, "ax_storage_address: address_and_bytes is null");
-  const Storage* storage = g_table.find(id);
-  if (storage == nullptr) return failUnknown(id);
-  const uint64_t values[2] = {reinterpret_cast<uintptr_t>(storage->address), storage->bytes};
-  memcpy(address_and_bytes, values, sizeof values);
-  return AX_OK;
-}
-
-int32_t ax_storage_read(void* host, uint32_t storage, double byte_offset, double bytes) {
-  void* address = nullptr;
-  int32_t status = resolveBytes(storage, byte_offset, bytes, &address);
-  if (status != AX_OK || bytes == 0) return status;
-  if (host == nullptr) return fail(AX_ERROR_ARGUMENT, "ax_storage_read: host is null");
-  memcpy(host, address, static_cast<size_t>(bytes));
-  return AX_OK;
-}
-
-int32_t ax_storage_write(uint32_t storage, double byte_offset, const void* host, double bytes) {
-  void* address = nullptr;
-  int32_t status = resolveBytes(storage, byte_offset, bytes, &address);
-  if (status != AX_OK || bytes == 0) return status;
-  if (host == nullptr) return fail(AX_ERROR_ARGUMENT, "ax_storage_write: host is null");
-  memcpy(address, host, static_cast<size_t>(bytes));
-  return AX_OK;
-}
-
-int32_t ax_memory_stats(void* stats, int32_t count) {
-  if (stats == nullptr || count < StorageTable::kStatsCount) {
-    return fail(AX_ERROR_ARGUMENT, "ax_memory_stats: needs room for %d doubles, got %d", StorageTable::kStatsCount,
-                stats == nullptr ? 0 : count);
-  }
-  double values[StorageTable::kStatsCount];
-  {
-    std::lock_guard<SpinLock> guard(g_lock);
-    g_table.writeStats(values, allocator().cachedBytes(), allocator().systemBytes());
-  }
-  memcpy(stats, values, sizeof values);
-  return AX_OK;
-}
-
-int32_t ax_memory_trim(void) {
-  std::lock_guard<SpinLock> guard(g_lock);
-  allocator().trim();
-  g_table.resetPeak();
-  return AX_OK;
-}

@@ -1,111 +1,80 @@
 // Elementwise operations with broadcasting: unary, binary, comparison, where.
+#include "common/backend.h"
 #include "common/math.h"
-#include "cpu/backend.h"
 
 namespace ax {
 inline namespace AX_ISA {
 namespace {
 
-// The inner loops name the common strides, so that the compiler vectorises them.
 template <class F, class T>
-void unaryRun(T* out, const T* x, int64_t count, int64_t so, int64_t sx, T alpha, T beta) {
-  if (so == 1 && sx == 1) {
-    for (int64_t i = 0; i < count; ++i) out[i] = F::template apply<T>(x[i], alpha, beta);
-  } else {
-    for (int64_t i = 0; i < count; ++i) out[i * so] = F::template apply<T>(x[i * sx], alpha, beta);
-  }
-}
+struct UnaryBody {
+  T* out;
+  const T* x;
+  T alpha, beta;
+  AX_HD void operator()(At<2> at) const { out[at.v[0]] = F::template apply<T>(x[at.v[1]], alpha, beta); }
+};
 
 template <class F, class T>
-void binaryRun(T* out, const T* a, const T* b, int64_t count, int64_t so, int64_t sa, int64_t sb, T alpha, T beta) {
-  if (so == 1 && sa == 1 && sb == 1) {
-    for (int64_t i = 0; i < count; ++i) out[i] = F::template apply<T>(a[i], b[i], alpha, beta);
-  } else if (so == 1 && sa == 1 && sb == 0) {
-    const T value = *b;
-    for (int64_t i = 0; i < count; ++i) out[i] = F::template apply<T>(a[i], value, alpha, beta);
-  } else {
-    for (int64_t i = 0; i < count; ++i) out[i * so] = F::template apply<T>(a[i * sa], b[i * sb], alpha, beta);
-  }
-}
+struct BinaryBody {
+  T* out;
+  const T *a, *b;
+  T alpha, beta;
+  AX_HD void operator()(At<3> at) const { out[at.v[0]] = F::template apply<T>(a[at.v[1]], b[at.v[2]], alpha, beta); }
+};
+
+template <class F, class T>
+struct CompareBody {
+  uint8_t* out;
+  const T *a, *b;
+  AX_HD void operator()(At<3> at) const { out[at.v[0]] = F::template apply<T>(a[at.v[1]], b[at.v[2]]); }
+};
+
+template <class T>
+struct WhereBody {
+  T* out;
+  const uint8_t* condition;
+  const T *a, *b;
+  AX_HD void operator()(At<4> at) const { out[at.v[0]] = condition[at.v[1]] ? a[at.v[2]] : b[at.v[3]]; }
+};
 
 template <class F, class T>
 int32_t runUnary(uint32_t out, double out_offset, uint32_t x, double x_offset, double count, Layout<2> layout, int32_t dtype,
                  double alpha, double beta) {
-  T *to, *from;
-  AX_TRY(operand(out, out_offset, count, dtype, layout, 0, &to));
-  AX_TRY(operand(x, x_offset, count, dtype, layout, 1, &from));
-  const T p = static_cast<T>(alpha), q = static_cast<T>(beta);
-  if (layout.ndim == 0) {
-    unaryRun<F, T>(to, from, static_cast<int64_t>(count), 1, 1, p, q);
-  } else {
-    layout.forEachRun([&](int64_t n, const int64_t* at, const int64_t* step) {
-      unaryRun<F, T>(to + at[0], from + at[1], n, step[0], step[1], p, q);
-    });
-  }
-  return AX_OK;
+  UnaryBody<F, T> body{nullptr, nullptr, static_cast<T>(alpha), static_cast<T>(beta)};
+  AX_TRY(operand(out, out_offset, count, dtype, layout, 0, &body.out));
+  AX_TRY(operand(x, x_offset, count, dtype, layout, 1, &body.x));
+  return forEach<2>(count, layout, body);
 }
 
 template <class F, class T>
 int32_t runBinary(uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b, double b_offset, double count,
                   Layout<3> layout, int32_t dtype, double alpha, double beta) {
-  T *to, *left, *right;
-  AX_TRY(operand(out, out_offset, count, dtype, layout, 0, &to));
-  AX_TRY(operand(a, a_offset, count, dtype, layout, 1, &left));
-  AX_TRY(operand(b, b_offset, count, dtype, layout, 2, &right));
-  const T p = static_cast<T>(alpha), q = static_cast<T>(beta);
-  if (layout.ndim == 0) {
-    binaryRun<F, T>(to, left, right, static_cast<int64_t>(count), 1, 1, 1, p, q);
-  } else {
-    layout.forEachRun([&](int64_t n, const int64_t* at, const int64_t* step) {
-      binaryRun<F, T>(to + at[0], left + at[1], right + at[2], n, step[0], step[1], step[2], p, q);
-    });
-  }
-  return AX_OK;
+  BinaryBody<F, T> body{nullptr, nullptr, nullptr, static_cast<T>(alpha), static_cast<T>(beta)};
+  AX_TRY(operand(out, out_offset, count, dtype, layout, 0, &body.out));
+  AX_TRY(operand(a, a_offset, count, dtype, layout, 1, &body.a));
+  AX_TRY(operand(b, b_offset, count, dtype, layout, 2, &body.b));
+  return forEach<3>(count, layout, body);
 }
 
 template <class F, class T>
 int32_t runCompare(uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b, double b_offset, double count,
                    Layout<3> layout, int32_t dtype) {
-  uint8_t* to;
-  T *left, *right;
-  AX_TRY(operand(out, out_offset, count, AX_BOOL, layout, 0, &to));
-  AX_TRY(operand(a, a_offset, count, dtype, layout, 1, &left));
-  AX_TRY(operand(b, b_offset, count, dtype, layout, 2, &right));
-  const auto run = [&](int64_t n, const int64_t* at, const int64_t* step) {
-    for (int64_t i = 0; i < n; ++i) {
-      to[at[0] + i * step[0]] = F::template apply<T>(left[at[1] + i * step[1]], right[at[2] + i * step[2]]);
-    }
-  };
-  if (layout.ndim == 0) {
-    const int64_t at[3] = {}, step[3] = {1, 1, 1};
-    run(static_cast<int64_t>(count), at, step);
-  } else {
-    layout.forEachRun(run);
-  }
-  return AX_OK;
+  CompareBody<F, T> body{};
+  AX_TRY(operand(out, out_offset, count, AX_BOOL, layout, 0, &body.out));
+  AX_TRY(operand(a, a_offset, count, dtype, layout, 1, &body.a));
+  AX_TRY(operand(b, b_offset, count, dtype, layout, 2, &body.b));
+  return forEach<3>(count, layout, body);
 }
 
 template <class T>
 int32_t runWhere(int32_t dtype, uint32_t out, double out_offset, uint32_t condition, double condition_offset, uint32_t a,
                  double a_offset, uint32_t b, double b_offset, double count, Layout<4> layout) {
-  T *to, *left, *right;
-  uint8_t* mask;
-  AX_TRY(operand(out, out_offset, count, dtype, layout, 0, &to));
-  AX_TRY(operand(condition, condition_offset, count, AX_BOOL, layout, 1, &mask));
-  AX_TRY(operand(a, a_offset, count, dtype, layout, 2, &left));
-  AX_TRY(operand(b, b_offset, count, dtype, layout, 3, &right));
-  const auto run = [&](int64_t n, const int64_t* at, const int64_t* step) {
-    for (int64_t i = 0; i < n; ++i) {
-      to[at[0] + i * step[0]] = mask[at[1] + i * step[1]] ? left[at[2] + i * step[2]] : right[at[3] + i * step[3]];
-    }
-  };
-  if (layout.ndim == 0) {
-    const int64_t at[4] = {}, step[4] = {1, 1, 1, 1};
-    run(static_cast<int64_t>(count), at, step);
-  } else {
-    layout.forEachRun(run);
-  }
-  return AX_OK;
+  WhereBody<T> body{};
+  AX_TRY(operand(out, out_offset, count, dtype, layout, 0, &body.out));
+  AX_TRY(operand(condition, condition_offset, count, AX_BOOL, layout, 1, &body.condition));
+  AX_TRY(operand(a, a_offset, count, dtype, layout, 2, &body.a));
+  AX_TRY(operand(b, b_offset, count, dtype, layout, 3, &body.b));
+  return forEach<4>(count, layout, body);
 }
 
 int32_t unsupported(const char* family, int32_t op, int32_t dtype) {

@@ -1,5 +1,5 @@
 // Taking slices by an index tensor, and its gradient.
-#include "cpu/backend.h"
+#include "common/backend.h"
 
 namespace ax {
 inline namespace AX_ISA {
@@ -9,55 +9,76 @@ struct Sizes {
   int64_t outer, dim_size, index_count, inner;
 };
 
-int32_t indexError(int64_t index, int64_t dim_size) {
-  return fail(AX_ERROR_INDEX, "index %lld is outside [0, %lld)", static_cast<long long>(index), static_cast<long long>(dim_size));
-}
-
-template <class Index>
-int32_t checkIndices(const Index* index, int64_t count, int64_t dim_size) {
-  for (int64_t i = 0; i < count; ++i) {
-    if (index[i] < 0 || index[i] >= dim_size) return indexError(index[i], dim_size);
+// One taken slice.
+template <class T, class Index>
+struct SelectBody {
+  T* out;
+  const T* x;
+  const Index* index;
+  Sizes s;
+  template <class Team>
+  AX_HD void operator()(const Team& team, int64_t row) const {
+    const int64_t i = row % s.index_count, o = row / s.index_count, from = index[i];
+    if (from < 0 || from >= s.dim_size) return;
+    const T* source = x + (o * s.dim_size + from) * s.inner;
+    T* target = out + row * s.inner;
+    team.each(s.inner, [=](int64_t j) { target[j] = source[j]; });
   }
-  return AX_OK;
-}
+};
 
-template <class Index>
+template <class T, class Index>
 int32_t select(int32_t dtype, int32_t index_dtype, uint32_t out, double oo, uint32_t x, double xo, uint32_t index, double io,
                Sizes s) {
-  char *to, *from;
-  Index* at;
+  SelectBody<T, Index> body{nullptr, nullptr, nullptr, s};
   const double slices = static_cast<double>(s.outer * s.inner);
-  AX_TRY(resolve(out, oo, slices * static_cast<double>(s.index_count), dtype, reinterpret_cast<void**>(&to)));
-  AX_TRY(resolve(x, xo, slices * static_cast<double>(s.dim_size), dtype, reinterpret_cast<void**>(&from)));
-  AX_TRY(resolve(index, io, static_cast<double>(s.index_count), index_dtype, reinterpret_cast<void**>(&at)));
-  AX_TRY(checkIndices(at, s.index_count, s.dim_size));
-  const int64_t bytes = s.inner * kDtypeBytes[dtype];
-  for (int64_t o = 0; o < s.outer; ++o) {
+  AX_TRY(at(out, oo, slices * static_cast<double>(s.index_count), dtype, &body.out));
+  AX_TRY(at(x, xo, slices * static_cast<double>(s.dim_size), dtype, &body.x));
+  AX_TRY(at(index, io, static_cast<double>(s.index_count), index_dtype, &body.index));
+  AX_TRY(checkIndices(body.index, s.index_count, s.dim_size, int64_t{0}));
+  return forEachRow(s.outer * s.index_count, s.inner, body);
+}
+
+// Columns of one outer slice: every element is summed in the order of the index.
+template <class T, class Index>
+struct AddBody {
+  T* out;
+  const T* x;
+  const Index* index;
+  Sizes s;
+  AX_HD void operator()(int64_t o, int64_t begin, int64_t end) const {
     for (int64_t i = 0; i < s.index_count; ++i) {
-      memcpy(to + (o * s.index_count + i) * bytes, from + (o * s.dim_size + at[i]) * bytes, static_cast<size_t>(bytes));
+      const int64_t to = index[i];
+      if (to < 0 || to >= s.dim_size) continue;
+      T* target = out + (o * s.dim_size + to) * s.inner;
+      const T* source = x + (o * s.index_count + i) * s.inner;
+      for (int64_t j = begin; j < end; ++j) target[j] += source[j];
     }
   }
-  return AX_OK;
-}
+};
 
 template <class T, class Index>
 int32_t add(int32_t dtype, int32_t index_dtype, uint32_t out, double oo, uint32_t x, double xo, uint32_t index, double io,
             Sizes s) {
-  T *to, *from;
-  Index* at;
+  AddBody<T, Index> body{nullptr, nullptr, nullptr, s};
   const double slices = static_cast<double>(s.outer * s.inner);
-  AX_TRY(resolve(out, oo, slices * static_cast<double>(s.dim_size), dtype, reinterpret_cast<void**>(&to)));
-  AX_TRY(resolve(x, xo, slices * static_cast<double>(s.index_count), dtype, reinterpret_cast<void**>(&from)));
-  AX_TRY(resolve(index, io, static_cast<double>(s.index_count), index_dtype, reinterpret_cast<void**>(&at)));
-  AX_TRY(checkIndices(at, s.index_count, s.dim_size));
-  for (int64_t o = 0; o < s.outer; ++o) {
-    for (int64_t i = 0; i < s.index_count; ++i) {
-      T* target = to + (o * s.dim_size + at[i]) * s.inner;
-      const T* source = from + (o * s.index_count + i) * s.inner;
-      for (int64_t j = 0; j < s.inner; ++j) target[j] += source[j];
-    }
+  AX_TRY(at(out, oo, slices * static_cast<double>(s.dim_size), dtype, &body.out));
+  AX_TRY(at(x, xo, slices * static_cast<double>(s.index_count), dtype, &body.x));
+  AX_TRY(at(index, io, static_cast<double>(s.index_count), index_dtype, &body.index));
+  AX_TRY(checkIndices(body.index, s.index_count, s.dim_size, int64_t{0}));
+  return forEachSpan(s.outer, s.inner, body);
+}
+
+// Only the size of an element matters for a copy.
+template <class Index>
+int32_t selectAny(int32_t dtype, int32_t index_dtype, uint32_t out, double oo, uint32_t x, double xo, uint32_t index, double io,
+                  Sizes s) {
+  if (!isDtype(dtype)) return fail(AX_ERROR_ARGUMENT, "dtype must be in [0, 7], got %d", dtype);
+  switch (kDtypeBytes[dtype]) {
+    case 8: return select<uint64_t, Index>(dtype, index_dtype, out, oo, x, xo, index, io, s);
+    case 4: return select<uint32_t, Index>(dtype, index_dtype, out, oo, x, xo, index, io, s);
+    case 2: return select<uint16_t, Index>(dtype, index_dtype, out, oo, x, xo, index, io, s);
   }
-  return AX_OK;
+  return select<uint8_t, Index>(dtype, index_dtype, out, oo, x, xo, index, io, s);
 }
 
 int32_t checkSizes(double outer, double dim_size, double index_count, double inner, Sizes* sizes) {
@@ -80,8 +101,8 @@ int32_t ax_index_select(int32_t dtype, int32_t index_dtype, uint32_t out, double
                         double inner) {
   Sizes sizes;
   AX_TRY(checkSizes(outer, dim_size, index_count, inner, &sizes));
-  if (index_dtype == AX_INT32) return select<int32_t>(dtype, index_dtype, out, out_offset, x, x_offset, index, index_offset, sizes);
-  if (index_dtype == AX_INT64) return select<int64_t>(dtype, index_dtype, out, out_offset, x, x_offset, index, index_offset, sizes);
+  if (index_dtype == AX_INT32) return selectAny<int32_t>(dtype, index_dtype, out, out_offset, x, x_offset, index, index_offset, sizes);
+  if (index_dtype == AX_INT64) return selectAny<int64_t>(dtype, index_dtype, out, out_offset, x, x_offset, index, index_offset, sizes);
   return fail(AX_ERROR_UNSUPPORTED, "an index must be int32 or int64, got dtype %d", index_dtype);
 }
 

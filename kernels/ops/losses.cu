@@ -1,136 +1,162 @@
 // Mean squared error and cross-entropy, forward and backward.
 #include <math.h>
 
-#include "cpu/backend.h"
+#include "common/backend.h"
 
 namespace ax {
 inline namespace AX_ISA {
 namespace {
 
-int32_t at(uint32_t id, double offset, double count, int32_t dtype, void* address) {
-  return resolve(id, offset, count, dtype, static_cast<void**>(address));
-}
+template <class T>
+struct MseForward {
+  T* out;
+  const T *a, *b;
+  int64_t count;
+  double scale;
+  template <class Team>
+  AX_HD void operator()(const Team& team, int64_t) const {
+    const T *x = a, *y = b;
+    const T total = team.template sum<T>(count, [=](int64_t i) { return (x[i] - y[i]) * (x[i] - y[i]); });
+    if (team.isFirst()) *out = static_cast<T>(static_cast<double>(total) * scale);
+  }
+};
 
 template <class T>
 int32_t mseForward(int32_t dtype, uint32_t out, double oo, uint32_t a, double ao, uint32_t b, double bo, double count,
                    double scale) {
-  T *to, *x, *y;
-  AX_TRY(at(out, oo, 1, dtype, &to));
-  AX_TRY(at(a, ao, count, dtype, &x));
-  AX_TRY(at(b, bo, count, dtype, &y));
-  const int64_t n = static_cast<int64_t>(count);
-  // Blocks in 16 lanes, block sums in double: the error does not grow with the count.
-  double total = 0;
-  for (int64_t first = 0; first < n; first += 4096) {
-    const int64_t last = first + 4096 < n ? first + 4096 : n;
-    T lanes[16] = {};
-    int64_t i = first;
-    for (; i + 16 <= last; i += 16) {
-      for (int lane = 0; lane < 16; ++lane) {
-        const T d = x[i + lane] - y[i + lane];
-        lanes[lane] += d * d;
-      }
-    }
-    for (; i < last; ++i) lanes[i % 16] += (x[i] - y[i]) * (x[i] - y[i]);
-    for (T lane : lanes) total += static_cast<double>(lane);
-  }
-  *to = static_cast<T>(total * scale);
-  return AX_OK;
+  MseForward<T> body{nullptr, nullptr, nullptr, static_cast<int64_t>(count), scale};
+  AX_TRY(at(out, oo, 1, dtype, &body.out));
+  AX_TRY(at(a, ao, count, dtype, &body.a));
+  AX_TRY(at(b, bo, count, dtype, &body.b));
+  return forEachRow(1, body.count, body);
 }
+
+template <class T>
+struct MseBackward {
+  T* out;
+  const T *gradient, *a, *b;
+  T scale;
+  AX_HD void operator()(At<1> at) const {
+    const int64_t i = at.v[0];
+    out[i] = scale * *gradient * (a[i] - b[i]);
+  }
+};
 
 template <class T>
 int32_t mseBackward(int32_t dtype, uint32_t out, double oo, uint32_t gradient, double go, uint32_t a, double ao, uint32_t b,
                     double bo, double count, double scale) {
-  T *to, *g, *x, *y;
-  AX_TRY(at(out, oo, count, dtype, &to));
-  AX_TRY(at(gradient, go, 1, dtype, &g));
-  AX_TRY(at(a, ao, count, dtype, &x));
-  AX_TRY(at(b, bo, count, dtype, &y));
-  const T factor = static_cast<T>(2 * scale) * *g;
-  const int64_t n = static_cast<int64_t>(count);
-  for (int64_t i = 0; i < n; ++i) to[i] = factor * (x[i] - y[i]);
-  return AX_OK;
+  MseBackward<T> body{nullptr, nullptr, nullptr, nullptr, static_cast<T>(2 * scale)};
+  AX_TRY(at(out, oo, count, dtype, &body.out));
+  AX_TRY(at(gradient, go, 1, dtype, &body.gradient));
+  AX_TRY(at(a, ao, count, dtype, &body.a));
+  AX_TRY(at(b, bo, count, dtype, &body.b));
+  return forEach<1>(count, Layout<1>{nullptr, 0}, body);
 }
+
+template <class T, class Target>
+struct CrossEntropyForward {
+  T *losses, *lse;
+  const T* logits;
+  const Target* target;
+  int64_t cols, ignored;
+  double smoothing;
+  template <class Team>
+  AX_HD void operator()(const Team& team, int64_t row) const {
+    const T* x = logits + row * cols;
+    const T largest = team.template max<T>(cols, cols > 0 ? x[0] : T(0), [=](int64_t j) { return x[j]; });
+    const T sum = team.template sum<T>(cols, [=](int64_t j) { return exp(x[j] - largest); });
+    const T total = smoothing == 0 ? T(0) : team.template sum<T>(cols, [=](int64_t j) { return x[j]; });
+    if (!team.isFirst()) return;
+    const int64_t t = target[row];
+    const T log_sum = largest + log(sum);
+    lse[row] = log_sum;
+    if (t == ignored || t < 0 || t >= cols) {
+      losses[row] = 0;
+      return;
+    }
+    T loss = static_cast<T>(1 - smoothing) * (log_sum - x[t]);
+    if (smoothing != 0) loss += static_cast<T>(smoothing) * (log_sum - total / static_cast<T>(cols));
+    losses[row] = loss;
+  }
+};
 
 template <class T, class Target>
 int32_t crossEntropyForward(int32_t dtype, int32_t target_dtype, uint32_t losses, double lo, uint32_t lse, double so,
                             uint32_t logits, double xo, uint32_t target, double to, double rows, double cols,
                             double ignore_index, double smoothing) {
-  T *loss, *sums, *x;
-  Target* t;
-  AX_TRY(at(losses, lo, rows, dtype, &loss));
-  AX_TRY(at(lse, so, rows, dtype, &sums));
-  AX_TRY(at(logits, xo, rows * cols, dtype, &x));
-  AX_TRY(at(target, to, rows, target_dtype, &t));
-  const int64_t n = static_cast<int64_t>(rows), c = static_cast<int64_t>(cols), ignored = static_cast<int64_t>(ignore_index);
-  for (int64_t i = 0; i < n; ++i) {
-    const T* row = x + i * c;
-    T largest = c > 0 ? row[0] : T(0);
-    for (int64_t j = 1; j < c; ++j) largest = row[j] > largest ? row[j] : largest;
-    T sum = 0;
-    double mean = 0;
-    for (int64_t j = 0; j < c; ++j) {
-      sum += exp(row[j] - largest);
-      mean += static_cast<double>(row[j]);
-    }
-    sums[i] = largest + log(sum);
-    if (t[i] == ignored) {
-      loss[i] = 0;
-      continue;
-    }
-    if (t[i] < 0 || t[i] >= c) {
-      return fail(AX_ERROR_INDEX, "target %lld of row %lld is outside [0, %lld)", static_cast<long long>(t[i]),
-                  static_cast<long long>(i), static_cast<long long>(c));
-    }
-    loss[i] = static_cast<T>(1 - smoothing) * (sums[i] - row[t[i]]);
-    if (smoothing != 0) loss[i] += static_cast<T>(smoothing * (static_cast<double>(sums[i]) - mean / static_cast<double>(c)));
-  }
-  return AX_OK;
+  CrossEntropyForward<T, Target> body{nullptr, nullptr, nullptr, nullptr, static_cast<int64_t>(cols), static_cast<int64_t>(ignore_index),
+                                      smoothing};
+  AX_TRY(at(losses, lo, rows, dtype, &body.losses));
+  AX_TRY(at(lse, so, rows, dtype, &body.lse));
+  AX_TRY(at(logits, xo, rows * cols, dtype, &body.logits));
+  AX_TRY(at(target, to, rows, target_dtype, &body.target));
+  AX_TRY(checkIndices(body.target, static_cast<int64_t>(rows), body.cols, body.ignored));
+  return forEachRow(static_cast<int64_t>(rows), body.cols, body);
 }
+
+template <class T, class Target>
+struct CrossEntropyMean {
+  T *mean, *valid;
+  const T* losses;
+  const Target* target;
+  int64_t rows, ignored;
+  template <class Team>
+  AX_HD void operator()(const Team& team, int64_t) const {
+    const T* loss = losses;
+    const Target* t = target;
+    const int64_t skip = ignored;
+    const double sum = team.template sum<double>(rows, [=](int64_t i) { return static_cast<double>(loss[i]); });
+    const double count = team.template sum<double>(rows, [=](int64_t i) { return t[i] != skip ? 1.0 : 0.0; });
+    if (!team.isFirst()) return;
+    *mean = static_cast<T>(sum / count);
+    *valid = static_cast<T>(count);
+  }
+};
 
 template <class T, class Target>
 int32_t crossEntropyMean(int32_t dtype, int32_t target_dtype, uint32_t mean, double mo, uint32_t valid, double vo,
                          uint32_t losses, double lo, uint32_t target, double to, double rows, double ignore_index) {
-  T *m, *v, *loss;
-  Target* t;
-  AX_TRY(at(mean, mo, 1, dtype, &m));
-  AX_TRY(at(valid, vo, 1, dtype, &v));
-  AX_TRY(at(losses, lo, rows, dtype, &loss));
-  AX_TRY(at(target, to, rows, target_dtype, &t));
-  double sum = 0, count = 0;
-  for (int64_t i = 0; i < static_cast<int64_t>(rows); ++i) {
-    sum += static_cast<double>(loss[i]);
-    count += t[i] != static_cast<int64_t>(ignore_index);
-  }
-  *m = static_cast<T>(sum / count);
-  *v = static_cast<T>(count);
-  return AX_OK;
+  CrossEntropyMean<T, Target> body{nullptr, nullptr, nullptr, nullptr, static_cast<int64_t>(rows), static_cast<int64_t>(ignore_index)};
+  AX_TRY(at(mean, mo, 1, dtype, &body.mean));
+  AX_TRY(at(valid, vo, 1, dtype, &body.valid));
+  AX_TRY(at(losses, lo, rows, dtype, &body.losses));
+  AX_TRY(at(target, to, rows, target_dtype, &body.target));
+  return forEachRow(1, body.rows, body);
 }
+
+template <class T, class Target>
+struct CrossEntropyBackward {
+  T* out;
+  const T *gradient, *lse, *logits;
+  const Target* target;
+  int64_t cols, ignored;
+  int32_t gradient_stride;
+  T even, peak;
+  template <class Team>
+  AX_HD void operator()(const Team& team, int64_t row) const {
+    T* to = out + row * cols;
+    const T* x = logits + row * cols;
+    const int64_t t = target[row];
+    const bool counts = t != ignored;
+    const T scale = gradient[row * gradient_stride], log_sum = lse[row], base = even, top = peak;
+    team.each(cols, [=](int64_t j) { to[j] = counts ? scale * (exp(x[j] - log_sum) - base - (j == t ? top : T(0))) : T(0); });
+  }
+};
 
 template <class T, class Target>
 int32_t crossEntropyBackward(int32_t dtype, int32_t target_dtype, uint32_t out, double oo, uint32_t gradient, double go,
                              int32_t gradient_stride, uint32_t lse, uint32_t logits, double xo, uint32_t target, double to,
                              double rows, double cols, double ignore_index, double smoothing) {
-  T *dx, *g, *sums, *x;
-  Target* t;
-  AX_TRY(at(out, oo, rows * cols, dtype, &dx));
-  AX_TRY(at(gradient, go, gradient_stride == 0 ? 1 : rows, dtype, &g));
-  AX_TRY(at(lse, 0, rows, dtype, &sums));
-  AX_TRY(at(logits, xo, rows * cols, dtype, &x));
-  AX_TRY(at(target, to, rows, target_dtype, &t));
-  const int64_t n = static_cast<int64_t>(rows), c = static_cast<int64_t>(cols), ignored = static_cast<int64_t>(ignore_index);
-  const T even = static_cast<T>(smoothing / cols), peak = static_cast<T>(1 - smoothing);
-  for (int64_t i = 0; i < n; ++i) {
-    T* row = dx + i * c;
-    if (t[i] == ignored) {
-      for (int64_t j = 0; j < c; ++j) row[j] = 0;
-      continue;
-    }
-    const T scale = g[i * gradient_stride];
-    for (int64_t j = 0; j < c; ++j) row[j] = scale * (exp(x[i * c + j] - sums[i]) - even);
-    row[t[i]] -= scale * peak;
-  }
-  return AX_OK;
+  CrossEntropyBackward<T, Target> body{nullptr, nullptr, nullptr, nullptr, nullptr, static_cast<int64_t>(cols),
+                                       static_cast<int64_t>(ignore_index), gradient_stride, static_cast<T>(smoothing / cols),
+                                       static_cast<T>(1 - smoothing)};
+  if (gradient_stride != 0 && gradient_stride != 1) return fail(AX_ERROR_ARGUMENT, "gradient_stride must be 0 or 1, got %d", gradient_stride);
+  AX_TRY(at(out, oo, rows * cols, dtype, &body.out));
+  AX_TRY(at(gradient, go, gradient_stride == 0 ? 1 : rows, dtype, &body.gradient));
+  AX_TRY(at(lse, 0, rows, dtype, &body.lse));
+  AX_TRY(at(logits, xo, rows * cols, dtype, &body.logits));
+  AX_TRY(at(target, to, rows, target_dtype, &body.target));
+  return forEachRow(static_cast<int64_t>(rows), body.cols, body);
 }
 
 int32_t unsupported(const char* what, int32_t dtype, int32_t target_dtype) {

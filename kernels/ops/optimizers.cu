@@ -1,60 +1,88 @@
 // Optimizer steps over flat ranges, with the formulas of torch.optim's single-tensor path.
 #include <math.h>
 
-#include "cpu/backend.h"
+#include "common/backend.h"
 
 namespace ax {
 inline namespace AX_ISA {
 namespace {
 
 template <class T>
+struct AdamBody {
+  T *p, *m, *v, *highest;
+  const T* g;
+  T keep, coupled, scale, rest1, beta2, rest2, step_size, root, eps;
+  AX_HD void operator()(At<1> at) const {
+    const int64_t i = at.v[0];
+    const T value = p[i] * keep, slope = g[i] * scale + coupled * p[i];
+    const T first = m[i] + rest1 * (slope - m[i]), second = beta2 * v[i] + rest2 * slope * slope;
+    m[i] = first;
+    v[i] = second;
+    T largest = second;
+    if (highest != nullptr) {
+      largest = highest[i] > second ? highest[i] : second;
+      highest[i] = largest;
+    }
+    p[i] = value - step_size * first / (sqrt(largest) / root + eps);
+  }
+};
+
+template <class T>
 int32_t adamStep(int32_t dtype, uint32_t parameter, double po, uint32_t exp_avg, uint32_t exp_avg_sq, uint32_t max_exp_avg_sq,
                  double so, uint32_t gradient, double go, double count, const double* hyper, int32_t flags) {
-  T *p, *m, *v, *highest = nullptr, *g;
-  AX_TRY(resolve(parameter, po, count, dtype, reinterpret_cast<void**>(&p)));
-  AX_TRY(resolve(exp_avg, so, count, dtype, reinterpret_cast<void**>(&m)));
-  AX_TRY(resolve(exp_avg_sq, so, count, dtype, reinterpret_cast<void**>(&v)));
-  AX_TRY(resolve(gradient, go, count, dtype, reinterpret_cast<void**>(&g)));
-  if (flags & AX_OPTIMIZER_AMSGRAD) AX_TRY(resolve(max_exp_avg_sq, so, count, dtype, reinterpret_cast<void**>(&highest)));
-  const T lr = static_cast<T>(hyper[0]), beta2 = static_cast<T>(hyper[2]), eps = static_cast<T>(hyper[3]);
-  const T decay = static_cast<T>(hyper[4]), step_size = static_cast<T>(hyper[0] / hyper[5]);
-  const T root = static_cast<T>(sqrt(hyper[6]));
-  const T rest1 = static_cast<T>(1 - hyper[1]), rest2 = static_cast<T>(1 - hyper[2]);
-  const T scale = static_cast<T>(flags & AX_OPTIMIZER_MAXIMIZE ? -hyper[7] : hyper[7]);
-  const bool decoupled = flags & AX_OPTIMIZER_DECOUPLED_DECAY;
-  const T keep = decoupled ? T(1) - lr * decay : T(1), coupled = decoupled ? T(0) : decay;
-  const int64_t n = static_cast<int64_t>(count);
-  for (int64_t i = 0; i < n; ++i) {
-    const T value = p[i] * keep, slope = g[i] * scale + coupled * p[i];
-    m[i] += rest1 * (slope - m[i]);
-    v[i] = beta2 * v[i] + rest2 * slope * slope;
-    T second = v[i];
-    if (highest != nullptr) second = highest[i] = highest[i] > v[i] ? highest[i] : v[i];
-    p[i] = value - step_size * m[i] / (sqrt(second) / root + eps);
-  }
-  return AX_OK;
+  const double lr = hyper[0], decay = hyper[4];
+  const bool decoupled = (flags & AX_OPTIMIZER_DECOUPLED_DECAY) != 0;
+  AdamBody<T> body{};
+  body.keep = decoupled ? static_cast<T>(1 - lr * decay) : T(1);
+  body.coupled = decoupled ? T(0) : static_cast<T>(decay);
+  body.scale = static_cast<T>(flags & AX_OPTIMIZER_MAXIMIZE ? -hyper[7] : hyper[7]);
+  body.rest1 = static_cast<T>(1 - hyper[1]);
+  body.beta2 = static_cast<T>(hyper[2]);
+  body.rest2 = static_cast<T>(1 - hyper[2]);
+  body.step_size = static_cast<T>(lr / hyper[5]);
+  body.root = static_cast<T>(sqrt(hyper[6]));
+  body.eps = static_cast<T>(hyper[3]);
+  AX_TRY(at(parameter, po, count, dtype, &body.p));
+  AX_TRY(at(exp_avg, so, count, dtype, &body.m));
+  AX_TRY(at(exp_avg_sq, so, count, dtype, &body.v));
+  AX_TRY(at(gradient, go, count, dtype, &body.g));
+  if (flags & AX_OPTIMIZER_AMSGRAD) AX_TRY(at(max_exp_avg_sq, so, count, dtype, &body.highest));
+  return forEach<1>(count, Layout<1>{nullptr, 0}, body);
 }
+
+template <class T>
+struct SgdBody {
+  T *p, *b;
+  const T* g;
+  T lr, momentum, taken, decay, scale;
+  bool nesterov, first;
+  AX_HD void operator()(At<1> at) const {
+    const int64_t i = at.v[0];
+    T slope = g[i] * scale + decay * p[i];
+    if (b != nullptr) {
+      const T velocity = first ? slope : momentum * b[i] + taken * slope;
+      b[i] = velocity;
+      slope = nesterov ? slope + momentum * velocity : velocity;
+    }
+    p[i] -= lr * slope;
+  }
+};
 
 template <class T>
 int32_t sgdStep(int32_t dtype, uint32_t parameter, double po, uint32_t buffer, double so, uint32_t gradient, double go,
                 double count, const double* hyper, int32_t flags) {
-  T *p, *g, *b = nullptr;
-  AX_TRY(resolve(parameter, po, count, dtype, reinterpret_cast<void**>(&p)));
-  AX_TRY(resolve(gradient, go, count, dtype, reinterpret_cast<void**>(&g)));
-  if (buffer != 0) AX_TRY(resolve(buffer, so, count, dtype, reinterpret_cast<void**>(&b)));
-  const T lr = static_cast<T>(hyper[0]), momentum = static_cast<T>(hyper[1]), taken = static_cast<T>(1 - hyper[2]);
-  const T decay = static_cast<T>(hyper[3]), scale = static_cast<T>(flags & AX_OPTIMIZER_MAXIMIZE ? -hyper[4] : hyper[4]);
-  const bool nesterov = flags & AX_OPTIMIZER_NESTEROV, first = flags & AX_OPTIMIZER_FIRST_STEP;
-  const int64_t n = static_cast<int64_t>(count);
-  for (int64_t i = 0; i < n; ++i) {
-    T slope = g[i] * scale + decay * p[i];
-    if (b != nullptr) {
-      b[i] = first ? slope : momentum * b[i] + taken * slope;
-      slope = nesterov ? slope + momentum * b[i] : b[i];
-    }
-    p[i] -= lr * slope;
-  }
-  return AX_OK;
+  SgdBody<T> body{};
+  body.lr = static_cast<T>(hyper[0]);
+  body.momentum = static_cast<T>(hyper[1]);
+  body.taken = static_cast<T>(1 - hyper[2]);
+  body.decay = static_cast<T>(hyper[3]);
+  body.scale = static_cast<T>(flags & AX_OPTIMIZER_MAXIMIZE ? -hyper[4] : hyper[4]);
+  body.nesterov = (flags & AX_OPTIMIZER_NESTEROV) != 0;
+  body.first = (flags & AX_OPTIMIZER_FIRST_STEP) != 0;
+  AX_TRY(at(parameter, po, count, dtype, &body.p));
+  AX_TRY(at(gradient, go, count, dtype, &body.g));
+  if (buffer != 0) AX_TRY(at(buffer, so, count, dtype, &body.b));
+  return forEach<1>(count, Layout<1>{nullptr, 0}, body);
 }
 
 }  // namespace

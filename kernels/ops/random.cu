@@ -1,57 +1,82 @@
 // Counter-based random numbers and dropout; accelerate.h gives the exact mapping from bits to values.
+#include "common/backend.h"
 #include "common/philox.h"
-#include "cpu/backend.h"
 
 namespace ax {
 inline namespace AX_ISA {
 namespace {
 
 template <class T>
-T unit(uint32_t bits) {
+AX_HD T unit(uint32_t bits) {
   return static_cast<T>(static_cast<float>(bits >> 8) * 0x1p-24f);
 }
 
-// Calls value(i, words, lane) for every element.
-template <class Each>
-void forEachWord(int64_t count, Philox philox, double counter, const Each& each) {
-  uint32_t words[4];
-  const uint64_t first = static_cast<uint64_t>(counter);
-  for (int64_t i = 0; i < count; ++i) {
-    if (i % 4 == 0) philox.words(first + static_cast<uint64_t>(i / 4), words);
-    each(i, words, static_cast<int>(i % 4));
+// One counter block: four elements, fewer at the end.
+template <class T, class Value>
+struct GenerateBody {
+  T* out;
+  int64_t count;
+  Philox philox;
+  uint64_t counter;
+  Value value;
+  AX_HD void operator()(At<1> at) const {
+    uint32_t words[4];
+    philox.words(counter + static_cast<uint64_t>(at.v[0]), words);
+    for (int lane = 0; lane < 4; ++lane) {
+      const int64_t i = 4 * at.v[0] + lane;
+      if (i < count) out[i] = value(words, lane, i);
+    }
   }
-}
+};
 
 template <class T, class Value>
 int32_t generate(int32_t dtype, uint32_t out, double out_offset, double count, uint32_t seed_low, uint32_t seed_high,
                  double counter, const Value& value) {
-  T* to;
-  AX_TRY(resolve(out, out_offset, count, dtype, reinterpret_cast<void**>(&to)));
-  forEachWord(static_cast<int64_t>(count), Philox{seed_low, seed_high}, counter,
-              [&](int64_t i, const uint32_t* words, int lane) { to[i] = value(words, lane); });
-  return AX_OK;
+  GenerateBody<T, Value> body{nullptr, static_cast<int64_t>(count), Philox{seed_low, seed_high}, static_cast<uint64_t>(counter), value};
+  AX_TRY(at(out, out_offset, count, dtype, &body.out));
+  return forEach<1>(static_cast<double>((body.count + 3) / 4), Layout<1>{nullptr, 0}, body);
 }
 
 template <class T>
-T normal(const uint32_t* words, int lane, double mean, double deviation) {
-  const int pair = lane & 2;
-  const float u1 = static_cast<float>((words[pair] >> 8) + 1) * 0x1p-24f, u2 = static_cast<float>(words[pair + 1] >> 8) * 0x1p-24f;
-  const float radius = sqrtf(-2.0f * logf(u1)), angle = 6.283185307179586f * u2;
-  return static_cast<T>(mean) + static_cast<T>(deviation) * static_cast<T>(radius * (lane & 1 ? sinf(angle) : cosf(angle)));
-}
+struct Uniform {
+  T low, width;
+  AX_HD T operator()(const uint32_t* words, int lane, int64_t) const { return low + width * unit<T>(words[lane]); }
+};
+
+template <class T>
+struct Normal {
+  T mean, deviation;
+  AX_HD T operator()(const uint32_t* words, int lane, int64_t) const {
+    const int pair = lane & 2;
+    const float u1 = static_cast<float>((words[pair] >> 8) + 1) * 0x1p-24f, u2 = static_cast<float>(words[pair + 1] >> 8) * 0x1p-24f;
+    const float radius = sqrtf(-2.0f * logf(u1)), angle = 6.283185307179586f * u2;
+    return mean + deviation * static_cast<T>(radius * (lane & 1 ? sinf(angle) : cosf(angle)));
+  }
+};
+
+template <class T>
+struct Integers {
+  int64_t low;
+  uint64_t range;
+  AX_HD T operator()(const uint32_t* words, int lane, int64_t) const {
+    return static_cast<T>(low + static_cast<int64_t>((words[lane] * range) >> 32));
+  }
+};
+
+template <class T>
+struct Dropped {
+  const T* x;
+  float p;
+  T scale;
+  AX_HD T operator()(const uint32_t* words, int lane, int64_t i) const { return unit<float>(words[lane]) >= p ? x[i] * scale : T(0); }
+};
 
 template <class T>
 int32_t runDropout(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p,
-                   Philox philox, double counter) {
-  T *to, *from;
-  AX_TRY(resolve(out, out_offset, count, dtype, reinterpret_cast<void**>(&to)));
-  AX_TRY(resolve(x, x_offset, count, dtype, reinterpret_cast<void**>(&from)));
-  const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
-  const float threshold = static_cast<float>(p);
-  forEachWord(static_cast<int64_t>(count), philox, counter, [&](int64_t i, const uint32_t* words, int lane) {
-    to[i] = unit<float>(words[lane]) >= threshold ? from[i] * scale : T(0);
-  });
-  return AX_OK;
+                   uint32_t seed_low, uint32_t seed_high, double counter) {
+  Dropped<T> value{nullptr, static_cast<float>(p), p < 1 ? static_cast<T>(1 / (1 - p)) : T(0)};
+  AX_TRY(at(x, x_offset, count, dtype, &value.x));
+  return generate<T>(dtype, out, out_offset, count, seed_low, seed_high, counter, value);
 }
 
 int32_t unsupported(const char* what, int32_t dtype) {
@@ -67,13 +92,11 @@ using namespace ax;
 int32_t ax_random_uniform(int32_t dtype, uint32_t out, double out_offset, double count, double low, double high,
                           uint32_t seed_low, uint32_t seed_high, double counter) {
   if (dtype == AX_FLOAT32) {
-    const float a = static_cast<float>(low), b = static_cast<float>(high - low);
-    return generate<float>(dtype, out, out_offset, count, seed_low, seed_high, counter,
-                           [=](const uint32_t* words, int lane) { return a + b * unit<float>(words[lane]); });
+    const Uniform<float> value{static_cast<float>(low), static_cast<float>(high - low)};
+    return generate<float>(dtype, out, out_offset, count, seed_low, seed_high, counter, value);
   }
   if (dtype == AX_FLOAT64) {
-    return generate<double>(dtype, out, out_offset, count, seed_low, seed_high, counter,
-                            [=](const uint32_t* words, int lane) { return low + (high - low) * unit<double>(words[lane]); });
+    return generate<double>(dtype, out, out_offset, count, seed_low, seed_high, counter, Uniform<double>{low, high - low});
   }
   return unsupported("random_uniform", dtype);
 }
@@ -81,12 +104,11 @@ int32_t ax_random_uniform(int32_t dtype, uint32_t out, double out_offset, double
 int32_t ax_random_normal(int32_t dtype, uint32_t out, double out_offset, double count, double mean, double deviation,
                          uint32_t seed_low, uint32_t seed_high, double counter) {
   if (dtype == AX_FLOAT32) {
-    return generate<float>(dtype, out, out_offset, count, seed_low, seed_high, counter,
-                           [=](const uint32_t* words, int lane) { return normal<float>(words, lane, mean, deviation); });
+    const Normal<float> value{static_cast<float>(mean), static_cast<float>(deviation)};
+    return generate<float>(dtype, out, out_offset, count, seed_low, seed_high, counter, value);
   }
   if (dtype == AX_FLOAT64) {
-    return generate<double>(dtype, out, out_offset, count, seed_low, seed_high, counter,
-                            [=](const uint32_t* words, int lane) { return normal<double>(words, lane, mean, deviation); });
+    return generate<double>(dtype, out, out_offset, count, seed_low, seed_high, counter, Normal<double>{mean, deviation});
   }
   return unsupported("random_normal", dtype);
 }
@@ -96,15 +118,14 @@ int32_t ax_random_integers(int32_t dtype, uint32_t out, double out_offset, doubl
   if (!(high > low) || high - low > 4294967296.0) {
     return fail(AX_ERROR_ARGUMENT, "the range of random integers must hold 1 to 2^32 values, got [%.0f, %.0f)", low, high);
   }
-  const uint64_t range = static_cast<uint64_t>(high - low);
   const int64_t base = static_cast<int64_t>(low);
-  const auto value = [=](const uint32_t* words, int lane) { return base + static_cast<int64_t>((words[lane] * range) >> 32); };
+  const uint64_t range = static_cast<uint64_t>(high - low);
   switch (dtype) {
-    case AX_INT32: return generate<int32_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, [=](const uint32_t* w, int l) { return static_cast<int32_t>(value(w, l)); });
-    case AX_INT64: return generate<int64_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, value);
-    case AX_UINT8: return generate<uint8_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, [=](const uint32_t* w, int l) { return static_cast<uint8_t>(value(w, l)); });
-    case AX_FLOAT32: return generate<float>(dtype, out, out_offset, count, seed_low, seed_high, counter, [=](const uint32_t* w, int l) { return static_cast<float>(value(w, l)); });
-    case AX_FLOAT64: return generate<double>(dtype, out, out_offset, count, seed_low, seed_high, counter, [=](const uint32_t* w, int l) { return static_cast<double>(value(w, l)); });
+    case AX_INT32: return generate<int32_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<int32_t>{base, range});
+    case AX_INT64: return generate<int64_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<int64_t>{base, range});
+    case AX_UINT8: return generate<uint8_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<uint8_t>{base, range});
+    case AX_FLOAT32: return generate<float>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<float>{base, range});
+    case AX_FLOAT64: return generate<double>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<double>{base, range});
   }
   return unsupported("random_integers", dtype);
 }
@@ -112,8 +133,7 @@ int32_t ax_random_integers(int32_t dtype, uint32_t out, double out_offset, doubl
 int32_t ax_dropout(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p,
                    uint32_t seed_low, uint32_t seed_high, double counter) {
   if (!(p >= 0 && p <= 1)) return fail(AX_ERROR_ARGUMENT, "p must be in [0, 1], got %g", p);
-  const Philox philox{seed_low, seed_high};
-  if (dtype == AX_FLOAT32) return runDropout<float>(dtype, out, out_offset, x, x_offset, count, p, philox, counter);
-  if (dtype == AX_FLOAT64) return runDropout<double>(dtype, out, out_offset, x, x_offset, count, p, philox, counter);
+  if (dtype == AX_FLOAT32) return runDropout<float>(dtype, out, out_offset, x, x_offset, count, p, seed_low, seed_high, counter);
+  if (dtype == AX_FLOAT64) return runDropout<double>(dtype, out, out_offset, x, x_offset, count, p, seed_low, seed_high, counter);
   return unsupported("dropout", dtype);
 }

@@ -1,4 +1,4 @@
-// The exported collectives of the CPU library: ids, and storages as buffers of a shared-memory communicator.
+// The exported collectives of either library: ids, and storages as buffers of a shared-memory communicator.
 #include <stdio.h>
 #include <string.h>
 
@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "common/device_memory.h"
 #include "common/shm_comm.h"
 #include "common/status.h"
 
@@ -108,7 +109,7 @@ int32_t ax_comm_all_reduce(uint32_t comm, int32_t op, int32_t dtype, uint32_t va
   void* address = nullptr;
   AX_TRY(findComm(comm, &found));
   AX_TRY(resolve(values, offset, count, dtype, &address));
-  HostCommBuffer buffer(address);
+  StorageCommBuffer buffer(address);
   return found->allReduce(buffer, op, dtype, static_cast<uint64_t>(count), scale);
 }
 
@@ -117,7 +118,7 @@ int32_t ax_comm_broadcast(uint32_t comm, uint32_t values, double byte_offset, do
   void* address = nullptr;
   AX_TRY(findComm(comm, &found));
   AX_TRY(resolveBytes(values, byte_offset, bytes, &address));
-  HostCommBuffer buffer(address);
+  StorageCommBuffer buffer(address);
   return found->broadcast(buffer, static_cast<uint64_t>(bytes), root);
 }
 
@@ -127,7 +128,7 @@ int32_t ax_comm_all_gather(uint32_t comm, uint32_t out, double out_byte_offset, 
   AX_TRY(findComm(comm, &found));
   AX_TRY(resolveBytes(out, out_byte_offset, bytes * found->worldSize(), &out_address));
   AX_TRY(resolveBytes(x, x_byte_offset, bytes, &x_address));
-  HostCommBuffer out_buffer(out_address), x_buffer(x_address);
+  StorageCommBuffer out_buffer(out_address), x_buffer(x_address);
   return found->allGather(out_buffer, x_buffer, static_cast<uint64_t>(bytes));
 }
 
