@@ -1,28 +1,27 @@
 /**
- * Builds a native library: `deno run -A kernels/build.ts cpu`. With `--check` it only compares checksums.json with the tree.
+ * Builds a native library: `deno run -A kernels/build.ts cpu|cuda`. With `--check` it only compares checksums.json with the tree.
  *
  * @module
  */
 import { type HeaderFunction, parseHeader } from "../tools/header.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
-const BUILD = `${ROOT}build/cpu`;
 const PREBUILT = `${ROOT}ffi/prebuilt/linux-x86_64`;
-const LIBRARY = "libaccelerate_cpu.so";
 
-const COMPILE = [
-  ...[
-    "-std=c++17",
-    "-O3",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-ffp-contract=fast",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-  ],
-  ...["-Wall", "-Wextra", "-Wmissing-declarations", "-Werror", "-Wno-maybe-uninitialized", "-I", `${ROOT}kernels`],
+type Backend = "cpu" | "cuda";
+
+const WARNINGS = ["-Wall", "-Wextra", "-Wmissing-declarations", "-Werror", "-Wno-maybe-uninitialized"];
+const COMPILE = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-I", `${ROOT}kernels`];
+const CPU_COMPILE = [...COMPILE, ...WARNINGS, "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"];
+const LINK = ["-shared", "-s", "-Wl,-z,nodelete", "-Wl,--gc-sections", "-static-libstdc++", "-static-libgcc"];
+
+/** Machine code for the GPUs since 2020, and PTX of the oldest for those to come. */
+const ARCHITECTURES = ["80", "86", "89", "90a", "100", "120"];
+const NVCC_COMPILE = [
+  ...["-std=c++17", "-O3", "-I", `${ROOT}kernels`, "-DAX_ISA=cuda", "--compress-mode=size", "-diag-suppress", "186"],
+  ...["-Xcompiler", "-fPIC,-fvisibility=hidden", "-gencode=arch=compute_80,code=compute_80"],
+  ...ARCHITECTURES.map((arch) => `-gencode=arch=compute_${arch},code=sm_${arch}`),
 ];
-const LINK = ["-shared", "-s", "-Wl,-z,nodelete", "-static-libstdc++", "-static-libgcc"];
 
 /** Instruction-set levels of the CPU library, lowest first, with the test that dispatch uses. */
 const LEVELS: Record<string, { flags: string[]; test: string }> = {
@@ -49,6 +48,7 @@ const LEVELS: Record<string, { flags: string[]; test: string }> = {
 
 const SHARED = [
   "status",
+  "unwind",
   "process_watch",
   "shm_segment",
   "shm_comm",
@@ -58,11 +58,21 @@ const SHARED = [
   "comm_api",
 ]
   .map((file) => `common/${file}.cc`);
-const ONCE = [...SHARED, ...["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`)];
-const PER_LEVEL = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers"].map((op) =>
-  `ops/${op}.cu`
-)
-  .concat("cpu/matmul.cc");
+const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers"].map((op) => `ops/${op}.cu`);
+const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
+const CUDA = ["runtime", "memory", "matmul"].map((file) => `cuda/${file}.cu`);
+
+/** One compilation. */
+interface Job {
+  compiler: "g++" | "nvcc";
+  args: string[];
+  source: string;
+  object: string;
+}
+
+function libraryName(backend: Backend): string {
+  return `libaccelerate_${backend}.so`;
+}
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
@@ -79,10 +89,12 @@ async function listFiles(directory: string): Promise<string[]> {
   return files.sort();
 }
 
-/** One hash over everything under kernels/: a change without a rebuild is a stale library. */
-async function hashSources(): Promise<string> {
+/** One hash over all that a library is made of: a change without a rebuild is a stale library. */
+async function hashSources(backend: Backend): Promise<string> {
+  const other = backend === "cpu" ? "/kernels/cuda/" : "/kernels/cpu/";
   const parts: string[] = [];
   for (const path of await listFiles(`${ROOT}kernels`)) {
+    if (path.includes(other)) continue;
     parts.push(`${path.slice(ROOT.length)} ${await sha256(await Deno.readFile(path))}`);
   }
   return await sha256(new TextEncoder().encode(parts.join("\n")));
@@ -144,89 +156,178 @@ async function run(command: string, args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-async function hashHeaders(): Promise<string> {
-  const paths = [...await listFiles(`${ROOT}kernels`), ...await listFiles(BUILD)].filter((path) => path.endsWith(".h"));
+async function hashHeaders(directory: string): Promise<string> {
+  const paths = [...await listFiles(`${ROOT}kernels`), ...await listFiles(directory)].filter((path) =>
+    /\.(h|cuh)$/.test(path)
+  );
   return (await Promise.all(paths.map(async (path) => await sha256(await Deno.readFile(path))))).join();
 }
 
 /** Compiles unless the object was made by the same command from the same texts. */
-async function compileOnce(args: string[], headers: string): Promise<void> {
-  const [source, object] = [args[args.indexOf("-c") + 1], args[args.indexOf("-o") + 1]];
-  const text = `${args.join(" ")} ${headers} ${await sha256(await Deno.readFile(source))}`;
+async function compileOnce({ compiler, args, source, object }: Job, headers: string): Promise<void> {
+  const command = [...args, "-c", source, "-o", object];
+  const text = `${compiler} ${command.join(" ")} ${headers} ${await sha256(await Deno.readFile(source))}`;
   const key = await sha256(new TextEncoder().encode(text));
   const stored = await Deno.readTextFile(`${object}.key`).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return "";
     throw error;
   });
   if (stored === key) return;
-  await run("g++", args);
+  await run(compiler, command);
   await Deno.writeTextFile(`${object}.key`, key);
 }
 
-async function build(): Promise<void> {
-  await Deno.mkdir(BUILD, { recursive: true });
-  await Deno.mkdir(PREBUILT, { recursive: true });
-  const header = await Deno.readFile(`${ROOT}kernels/include/accelerate.h`);
-  const functions = parseHeader(new TextDecoder().decode(header));
-  const abi = await sha256(header);
-  const jobs: string[][] = [];
-  const compile = (source: string, object: string, flags: string[]): void => {
-    jobs.push([...COMPILE, `-DAX_ABI_HASH="${abi}"`, ...flags, "-x", "c++", "-c", source, "-o", object]);
+/** What the CPU library is compiled from: shared sources once, operations once for each instruction-set level. */
+async function cpuJobs(directory: string, functions: HeaderFunction[], define: string): Promise<Job[]> {
+  const jobs: Job[] = [];
+  const add = (source: string, object: string, flags: string[]): void => {
+    jobs.push({
+      compiler: "g++",
+      args: [...CPU_COMPILE, define, ...flags, "-x", "c++"],
+      source,
+      object: `${directory}/${object}.o`,
+    });
   };
-  await Deno.writeTextFile(`${BUILD}/dispatch.cc`, dispatchSource(functions));
-  const objects = [`${BUILD}/dispatch.o`];
-  compile(`${BUILD}/dispatch.cc`, objects[0], []);
-  for (const source of ONCE) {
-    const object = `${BUILD}/${source.replaceAll("/", "_")}.o`;
-    compile(`${ROOT}kernels/${source}`, object, []);
-    objects.push(object);
-  }
+  await Deno.writeTextFile(`${directory}/dispatch.cc`, dispatchSource(functions));
+  add(`${directory}/dispatch.cc`, "dispatch", []);
+  for (const source of [...SHARED, ...CPU]) add(`${ROOT}kernels/${source}`, source.replaceAll("/", "_"), []);
   for (const [level, { flags }] of Object.entries(LEVELS)) {
     const renames = functions.filter(({ tag }) => tag === "op").map(({ name }) =>
       `#define ${name} ${name}__${level}\n`
     );
-    await Deno.writeTextFile(`${BUILD}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
-    for (const source of PER_LEVEL) {
-      const object = `${BUILD}/${source.replaceAll("/", "_")}.${level}.o`;
-      compile(`${ROOT}kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${BUILD}/${level}.h`]);
-      objects.push(object);
+    await Deno.writeTextFile(`${directory}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
+    for (const source of [...OPS, "cpu/matmul.cc"]) {
+      const object = `${source.replaceAll("/", "_")}.${level}`;
+      add(`${ROOT}kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
     }
   }
-  const headers = await hashHeaders();
+  return jobs;
+}
+
+function cudaJobs(directory: string, define: string): Job[] {
+  const object = (source: string): string => `${directory}/${source.replaceAll("/", "_")}.o`;
+  return [
+    ...[...OPS, ...CUDA].map((source): Job => ({
+      compiler: "nvcc",
+      args: [...NVCC_COMPILE, define],
+      source: `${ROOT}kernels/${source}`,
+      object: object(source),
+    })),
+    ...SHARED.map((source): Job => ({
+      compiler: "g++",
+      args: [...COMPILE, ...WARNINGS, define],
+      source: `${ROOT}kernels/${source}`,
+      object: object(source),
+    })),
+  ];
+}
+
+/** Where nvcc's static runtime lies. */
+async function cudaLinkFlags(): Promise<string[]> {
+  const dryRun = await new Deno.Command("nvcc", { args: ["--dryrun", "-x", "cu", "/dev/null"], stderr: "piped" })
+    .output();
+  const path = /^#\$ TOP=(.*)$/m.exec(new TextDecoder().decode(dryRun.stderr))?.[1];
+  if (path === undefined) throw new Error("nvcc does not say where its toolkit lies");
+  return [`-L${path}/lib64`, "-lcudart_static", "-ldl", "-lrt", "-lpthread"];
+}
+
+interface Checksums {
+  abi: string;
+  sources: Record<string, string>;
+  libraries: Record<string, string>;
+}
+
+async function readChecksums(): Promise<Checksums> {
+  return JSON.parse(await Deno.readTextFile(`${PREBUILT}/checksums.json`));
+}
+
+async function build(backend: Backend): Promise<void> {
+  const directory = `${ROOT}build/${backend}`;
+  await Deno.mkdir(directory, { recursive: true });
+  await Deno.mkdir(PREBUILT, { recursive: true });
+  const header = await Deno.readFile(`${ROOT}kernels/include/accelerate.h`);
+  const functions = parseHeader(new TextDecoder().decode(header));
+  const abi = await sha256(header);
+  const define = `-DAX_ABI_HASH="${abi}"`;
+  const jobs = backend === "cpu" ? await cpuJobs(directory, functions, define) : cudaJobs(directory, define);
+  const objects = jobs.map(({ object }) => object);
+  const headers = await hashHeaders(directory);
   const work = async (): Promise<void> => {
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await compileOnce(job, headers);
   };
   await Promise.all([work(), work()]);
-  const temporary = `${PREBUILT}/${LIBRARY}.tmp`;
-  await run("g++", [...LINK, ...objects, "-o", temporary]);
-  const exported = (await run("nm", ["-D", "--defined-only", temporary])).split("\n")
-    .map((line) => line.split(" ").pop()!).filter((name) => name.startsWith("ax_")).sort();
-  const declared = functions.map(({ name }) => name).sort();
-  if (exported.join() !== declared.join()) {
-    const wrong = [...exported, ...declared].filter((name) => !exported.includes(name) || !declared.includes(name));
-    console.error(`${LIBRARY} must export exactly the functions of accelerate.h; these differ: ${wrong.join(", ")}`);
-    Deno.exit(1);
-  }
-  await Deno.rename(temporary, `${PREBUILT}/${LIBRARY}`);
-  const library = await sha256(await Deno.readFile(`${PREBUILT}/${LIBRARY}`));
-  const checksums = { abi, sources: await hashSources(), libraries: { [LIBRARY]: library } };
+  const library = libraryName(backend);
+  const temporary = `${PREBUILT}/${library}.tmp`;
+  // The static C++ runtime must not be exported: a host program may have another one.
+  const versions = `${directory}/exports.map`;
+  await Deno.writeTextFile(versions, "{ global: ax_*; local: *; };\n");
+  await run("g++", [
+    ...LINK,
+    `-Wl,--version-script=${versions}`,
+    ...objects,
+    ...(backend === "cuda" ? await cudaLinkFlags() : []),
+    "-o",
+    temporary,
+  ]);
+  await checkExports(temporary, functions);
+  await checkLinks(temporary);
+  await Deno.rename(temporary, `${PREBUILT}/${library}`);
+  const checksums = await readChecksums();
+  checksums.abi = abi;
+  checksums.sources = { ...checksums.sources, [backend]: await hashSources(backend) };
+  checksums.libraries[library] = await sha256(await Deno.readFile(`${PREBUILT}/${library}`));
   await Deno.writeTextFile(`${PREBUILT}/checksums.json`, JSON.stringify(checksums, null, 2) + "\n");
-  console.log(`${LIBRARY}: ${declared.length} functions, ${(await Deno.stat(`${PREBUILT}/${LIBRARY}`)).size} bytes`);
+  console.log(`${library}: ${functions.length} functions, ${(await Deno.stat(`${PREBUILT}/${library}`)).size} bytes`);
 }
 
-async function check(): Promise<void> {
-  const checksums = JSON.parse(await Deno.readTextFile(`${PREBUILT}/checksums.json`));
-  const library = await sha256(await Deno.readFile(`${PREBUILT}/${LIBRARY}`));
-  if (checksums.sources !== await hashSources() || checksums.libraries[LIBRARY] !== library) {
-    console.error(`${LIBRARY} is not what kernels/ says: run \`deno task build:cpu\` and commit ffi/prebuilt`);
+/** The library exports what the header declares, and nothing else. */
+async function checkExports(path: string, functions: HeaderFunction[]): Promise<void> {
+  const exported = (await run("nm", ["-D", "--defined-only", path])).trim().split("\n").map((line) =>
+    line.split(" ").pop()!
+  ).sort();
+  const declared = functions.map(({ name }) => name).sort();
+  if (exported.join() === declared.join()) return;
+  const wrong = [...exported, ...declared].filter((name) => !exported.includes(name) || !declared.includes(name));
+  console.error(
+    `${path} must export exactly the functions of accelerate.h; these differ: ${wrong.slice(0, 10).join(", ")}`,
+  );
+  Deno.exit(1);
+}
+
+const ALLOWED_LINKS = /^(libc|libm|libdl|librt|libpthread|ld-linux-x86-64)\.so\.\d+$/;
+const NEWEST_GLIBC = 34;
+
+/** It needs only the C library, and none newer than Debian 12's. */
+async function checkLinks(path: string): Promise<void> {
+  const needed = [...(await run("readelf", ["-d", path])).matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, name]) => name);
+  const versions = [...(await run("objdump", ["-T", path])).matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) =>
+    Number(minor)
+  );
+  const wrong = needed.filter((name) => !ALLOWED_LINKS.test(name));
+  if (wrong.length === 0 && Math.max(...versions) <= NEWEST_GLIBC) return;
+  console.error(
+    `${path} must link only to the C library up to GLIBC_2.${NEWEST_GLIBC}: ${wrong.join(", ")} GLIBC_2.${
+      Math.max(...versions)
+    }`,
+  );
+  Deno.exit(1);
+}
+
+async function check(backend: Backend): Promise<void> {
+  const checksums = await readChecksums();
+  const library = libraryName(backend);
+  const actual = await sha256(await Deno.readFile(`${PREBUILT}/${library}`));
+  if (checksums.sources[backend] !== await hashSources(backend) || checksums.libraries[library] !== actual) {
+    console.error(`${library} is not what kernels/ says: run \`deno task build:${backend}\` and commit ffi/prebuilt`);
     Deno.exit(1);
   }
 }
 
 if (import.meta.main) {
-  if (Deno.args[0] !== "cpu") {
-    console.error("usage: deno run -A kernels/build.ts cpu [--check]");
+  const backend = Deno.args[0];
+  if (backend !== "cpu" && backend !== "cuda") {
+    console.error("usage: deno run -A kernels/build.ts cpu|cuda [--check]");
     Deno.exit(2);
   }
-  await (Deno.args.includes("--check") ? check() : build());
+  await (Deno.args.includes("--check") ? check(backend) : build(backend));
 }

@@ -10,7 +10,8 @@ const GATES: Record<string, string[]> = {
   layers: ["run", "-A", "tools/check_layers.ts"],
   size: ["run", "-A", "tools/check_size.ts"],
   generated: ["run", "-A", "tools/gen_symbols.ts", "--check"],
-  prebuilt: ["run", "-A", "kernels/build.ts", "cpu", "--check"],
+  "prebuilt cpu": ["run", "-A", "kernels/build.ts", "cpu", "--check"],
+  "prebuilt cuda": ["run", "-A", "kernels/build.ts", "cuda", "--check"],
 };
 
 for (const [name, args] of Object.entries(GATES)) {

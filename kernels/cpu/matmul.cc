@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "common/math.h"
+#include "common/product.h"
 #include "cpu/backend.h"
 #include "cpu/thread_pool.h"
 
@@ -43,10 +44,6 @@ struct Scratch {
     }
     return memory;
   }
-};
-
-struct Shape {
-  int32_t batch, m, n, k, transpose_a, transpose_b, lda, ldb, ldc, batch_a, batch_b, batch_out;
 };
 
 template <class T>
@@ -183,7 +180,7 @@ T dot(const T* a, const T* b, int64_t count) {
 
 // Few columns whose operands both run along k: a dot product for each element beats padding to a whole tile.
 template <class T>
-void productOfDots(T* out, const T* a, const T* b, const Shape& s, const Epilogue<T>& e) {
+void productOfDots(T* out, const T* a, const T* b, const ProductShape& s, const Epilogue<T>& e) {
   parallelFor(s.m, kGrain / ((s.k + 1) * (s.n + 1)) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       T* row = out + i * s.ldc;
@@ -197,7 +194,7 @@ void productOfDots(T* out, const T* a, const T* b, const Shape& s, const Epilogu
 }
 
 template <class T>
-int32_t product(T* out, const T* a, const T* b, const Shape& s, const Epilogue<T>& e) {
+int32_t product(T* out, const T* a, const T* b, const ProductShape& s, const Epilogue<T>& e) {
   constexpr int kCols = Vector<T>::kCols;
   if (s.n <= 4 && !s.transpose_a && (s.transpose_b || s.ldb == 1)) {
     // A column vector that is stored as (k, 1) is also one that is stored as (1, k).
@@ -254,28 +251,14 @@ int32_t product(T* out, const T* a, const T* b, const Shape& s, const Epilogue<T
   return out_of_memory ? fail(AX_ERROR_OUT_OF_MEMORY, "no memory for packed panels") : AX_OK;
 }
 
-double matrixSpan(int64_t rows, int64_t cols, int64_t ld, int64_t batch, int64_t stride) {
-  if (rows == 0 || cols == 0 || batch == 0) return 0;
-  return static_cast<double>((batch - 1) * stride + (rows - 1) * ld + cols);
-}
-
 template <class T>
-int32_t run(int32_t dtype, uint32_t out, double oo, uint32_t a, double ao, uint32_t b, double bo, uint32_t bias, double bias_o,
-            uint32_t aux, double aux_o, const Shape& s, int32_t epilogue, double alpha, double beta) {
-  T *c, *x, *y, *bias_at = nullptr, *aux_at = nullptr;
-  const double out_span = matrixSpan(s.m, s.n, s.ldc, s.batch, s.batch_out);
-  AX_TRY(resolve(out, oo, out_span, dtype, reinterpret_cast<void**>(&c)));
-  AX_TRY(resolve(a, ao, s.transpose_a ? matrixSpan(s.k, s.m, s.lda, s.batch, s.batch_a) : matrixSpan(s.m, s.k, s.lda, s.batch, s.batch_a),
-                 dtype, reinterpret_cast<void**>(&x)));
-  AX_TRY(resolve(b, bo, s.transpose_b ? matrixSpan(s.n, s.k, s.ldb, s.batch, s.batch_b) : matrixSpan(s.k, s.n, s.ldb, s.batch, s.batch_b),
-                 dtype, reinterpret_cast<void**>(&y)));
-  if (bias != 0) AX_TRY(resolve(bias, bias_o, s.n, dtype, reinterpret_cast<void**>(&bias_at)));
-  if (aux != 0) AX_TRY(resolve(aux, aux_o, out_span, dtype, reinterpret_cast<void**>(&aux_at)));
-  if (epilogue >= AX_EPILOGUE_RELU_GRAD && aux == 0) return fail(AX_ERROR_ARGUMENT, "epilogue %d needs aux", epilogue);
+int32_t run(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b, double b_offset, uint32_t bias,
+            double bias_offset, uint32_t aux, double aux_offset, const ProductShape& s, int32_t epilogue, double alpha, double beta) {
+  ProductOperands<T> p;
+  AX_TRY(resolveProduct(dtype, out, out_offset, a, a_offset, b, b_offset, bias, bias_offset, aux, aux_offset, s, epilogue, &p));
   for (int64_t i = 0; i < s.batch; ++i) {
-    const Epilogue<T> e{epilogue, static_cast<T>(alpha), static_cast<T>(beta), epilogue == AX_EPILOGUE_NONE ? nullptr : bias_at,
-                        aux_at == nullptr ? nullptr : aux_at + i * s.batch_out};
-    AX_TRY(product<T>(c + i * s.batch_out, x + i * s.batch_a, y + i * s.batch_b, s, e));
+    const Epilogue<T> e{epilogue, static_cast<T>(alpha), static_cast<T>(beta), p.bias, p.aux == nullptr ? nullptr : p.aux + i * s.batch_out};
+    AX_TRY(product<T>(p.out + i * s.batch_out, p.a + i * s.batch_a, p.b + i * s.batch_b, s, e));
   }
   return AX_OK;
 }
@@ -289,10 +272,8 @@ using namespace ax;
 int32_t ax_matmul(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
                   double b_offset, uint32_t bias, double bias_offset, uint32_t aux, double aux_offset,
                   const void* shape, int32_t epilogue, double alpha, double beta) {
-  const Shape& s = *static_cast<const Shape*>(shape);
-  if (s.batch < 0 || s.m < 0 || s.n < 0 || s.k < 0) return fail(AX_ERROR_ARGUMENT, "sizes of a product must not be negative");
-  if (epilogue < AX_EPILOGUE_NONE || epilogue > AX_EPILOGUE_GELU_GRAD) return fail(AX_ERROR_ARGUMENT, "unknown epilogue %d", epilogue);
-  if (beta != 0 && epilogue != AX_EPILOGUE_NONE) return fail(AX_ERROR_ARGUMENT, "beta needs epilogue 0, got %d", epilogue);
+  const ProductShape& s = *static_cast<const ProductShape*>(shape);
+  AX_TRY(checkProduct(s, epilogue, beta, aux));
   if (dtype == AX_FLOAT32) return run<float>(dtype, out, out_offset, a, a_offset, b, b_offset, bias, bias_offset, aux, aux_offset, s, epilogue, alpha, beta);
   if (dtype == AX_FLOAT64) return run<double>(dtype, out, out_offset, a, a_offset, b, b_offset, bias, bias_offset, aux, aux_offset, s, epilogue, alpha, beta);
   return fail(AX_ERROR_UNSUPPORTED, "matmul is not available for dtype %d", dtype);

@@ -17,7 +17,7 @@ struct SelectBody {
   const Index* index;
   Sizes s;
   template <class Team>
-  AX_HD void operator()(const Team& team, int64_t row) const {
+  AX_DEVICE void operator()(const Team& team, int64_t row) const {
     const int64_t i = row % s.index_count, o = row / s.index_count, from = index[i];
     if (from < 0 || from >= s.dim_size) return;
     const T* source = x + (o * s.dim_size + from) * s.inner;

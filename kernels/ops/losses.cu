@@ -14,7 +14,7 @@ struct MseForward {
   int64_t count;
   double scale;
   template <class Team>
-  AX_HD void operator()(const Team& team, int64_t) const {
+  AX_DEVICE void operator()(const Team& team, int64_t) const {
     const T *x = a, *y = b;
     const T total = team.template sum<T>(count, [=](int64_t i) { return (x[i] - y[i]) * (x[i] - y[i]); });
     if (team.isFirst()) *out = static_cast<T>(static_cast<double>(total) * scale);
@@ -61,7 +61,7 @@ struct CrossEntropyForward {
   int64_t cols, ignored;
   double smoothing;
   template <class Team>
-  AX_HD void operator()(const Team& team, int64_t row) const {
+  AX_DEVICE void operator()(const Team& team, int64_t row) const {
     const T* x = logits + row * cols;
     const T largest = team.template max<T>(cols, cols > 0 ? x[0] : T(0), [=](int64_t j) { return x[j]; });
     const T sum = team.template sum<T>(cols, [=](int64_t j) { return exp(x[j] - largest); });
@@ -101,7 +101,7 @@ struct CrossEntropyMean {
   const Target* target;
   int64_t rows, ignored;
   template <class Team>
-  AX_HD void operator()(const Team& team, int64_t) const {
+  AX_DEVICE void operator()(const Team& team, int64_t) const {
     const T* loss = losses;
     const Target* t = target;
     const int64_t skip = ignored;
@@ -133,7 +133,7 @@ struct CrossEntropyBackward {
   int32_t gradient_stride;
   T even, peak;
   template <class Team>
-  AX_HD void operator()(const Team& team, int64_t row) const {
+  AX_DEVICE void operator()(const Team& team, int64_t row) const {
     T* to = out + row * cols;
     const T* x = logits + row * cols;
     const int64_t t = target[row];

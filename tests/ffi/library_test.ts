@@ -1,10 +1,11 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { check } from "../../ffi/call.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { check, lastError } from "../../ffi/call.ts";
 import { AX } from "../../ffi/constants.ts";
 import { NativeError } from "../../ffi/errors.ts";
-import { cpuLibrary, readCString } from "../../ffi/library.ts";
+import { cpuLibrary, cudaLibrary, readCString } from "../../ffi/library.ts";
 import { findLibrary } from "../../ffi/resolve.ts";
 import { symbols } from "../../ffi/symbols.ts";
+import { device, DeviceError, devices } from "../../mod.ts";
 
 const MOD = new URL("../../mod.ts", import.meta.url).href;
 
@@ -99,4 +100,26 @@ Deno.test("the library describes itself", () => {
   const text = new Uint8Array(256);
   assertEquals(cpuLibrary().ax_library_describe(text, text.length), AX.OK);
   assertMatch(readCString(text), /backend=cpu\nisa=(baseline|avx2|avx512)\nthreads=\d+/);
+});
+
+Deno.test("the CUDA library loads on any machine; without a driver it answers with a status and a sentence", () => {
+  const library = cudaLibrary();
+  assertEquals(Object.keys(library).sort(), Object.keys(symbols).sort());
+  const text = new Uint8Array(512);
+  assertEquals(library.ax_library_describe(text, text.length), AX.OK);
+  assertMatch(readCString(text), /backend=cuda\nruntime=13\d+\ndriver=\d+/);
+  const count = new Int32Array(1);
+  const status = library.ax_device_count(count);
+  if (status === AX.OK) return;
+  assertEquals([status, count[0]], [AX.ERROR_DEVICE, 0]);
+  assertMatch(lastError(library), /^cannot count the GPUs: /);
+  const id = new Uint32Array(1);
+  assertEquals(library.ax_storage_create(id, 64, AX.MEMORY_OTHER), AX.ERROR_DEVICE);
+});
+
+Deno.test("devices() lists the CPU, and a GPU that is not there is a DeviceError", () => {
+  const names = devices();
+  assertEquals(names[0], "cpu");
+  assertThrows(() => device("cuda:63"), DeviceError, `this machine has ${names.length - 1} usable GPUs`);
+  assertThrows(() => device("gpu" as "cpu"), DeviceError, "names are");
 });
