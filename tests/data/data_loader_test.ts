@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { data, DTypeError, ReleasedError, ShapeError, type Tensor, tensor } from "../../mod.ts";
 import { cpuDevice } from "../../src/core/device.ts";
+import { currentScope } from "../../src/core/scope.ts";
 import { readMemoryStats } from "../../src/core/memory.ts";
 
 class Records extends data.Dataset<{ x: Tensor; label: number; name: string }> {
@@ -93,4 +94,34 @@ Deno.test("DataLoader refuses batches of 0 and empty data sets", () => {
   assertThrows(() => new data.DataLoader(new data.TensorDataset(numbers(0))), RangeError, "the data set is empty");
   assertThrows(() => new data.TensorDataset(numbers(2), numbers(3)), ShapeError, "first sizes must be equal");
   assertThrows(() => data.collate([null]), DTypeError, "give the DataLoader a collate function");
+});
+
+Deno.test("an IterableDataset is sharded: each rank keeps its slice of every round, and the last round is filled from the first", async () => {
+  class Ten extends data.IterableDataset<number> {
+    override async *[Symbol.asyncIterator](): AsyncGenerator<number> {
+      for (let i = 0; i < 10; i++) yield await Promise.resolve(i + 0.5);
+    }
+  }
+  const read = async (rank: number, dropLast: boolean): Promise<unknown[]> => {
+    const loader = new data.DataLoader(new Ten(), { batchSize: 2, dropLast });
+    loader.prepare({ rank, worldSize: 3 }, cpuDevice());
+    const seen: unknown[] = [];
+    for await (const x of loader) seen.push((x as Tensor).toArray());
+    return seen;
+  };
+  assertEquals(await read(0, false), [[0.5, 1.5], [6.5, 7.5]]);
+  assertEquals(await read(1, false), [[2.5, 3.5], [8.5, 9.5]]);
+  assertEquals(await read(2, false), [[4.5, 5.5], [0.5, 1.5]]);
+  assertEquals(await read(2, true), [[4.5, 5.5]]);
+});
+
+Deno.test("breaking out of a loop ends its scope", async () => {
+  const loader = new data.DataLoader(new data.TensorDataset(numbers(20)), { batchSize: 2 });
+  const before = readMemoryStats(cpuDevice()).liveStorages;
+  for await (const [x] of loader) {
+    x.add(1);
+    break;
+  }
+  assertEquals(currentScope(), undefined);
+  assertEquals(readMemoryStats(cpuDevice()).liveStorages, before);
 });

@@ -1,5 +1,18 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { cat, manualSeed, nn, noGrad, rand, ShapeError, stack, type Tensor, tensor, where } from "../../mod.ts";
+import {
+  cat,
+  type DeviceName,
+  devices,
+  manualSeed,
+  nn,
+  noGrad,
+  rand,
+  ShapeError,
+  stack,
+  type Tensor,
+  tensor,
+  where,
+} from "../../mod.ts";
 import { applyBinary, type BinaryName, binaryOps } from "../../src/ops/binary.ts";
 import { linear as fusedLinear } from "../../src/ops/matmul.ts";
 import { applyUnary, type UnaryName, unaryOps } from "../../src/ops/unary.ts";
@@ -12,14 +25,25 @@ function checkGradient(
   low = 0.3,
   high = 1.7,
 ): void {
-  Deno.test(`${name}: gradient equals central differences`, () => {
+  for (const device of devices()) checkOn(device, name, fn, shapes, low, high);
+}
+
+function checkOn(
+  device: DeviceName,
+  name: string,
+  fn: (inputs: Tensor[]) => Tensor,
+  shapes: number[][],
+  low: number,
+  high: number,
+): void {
+  Deno.test(`${name}: gradient equals central differences (${device})`, () => {
     manualSeed(7);
     const inputs = shapes.map((shape) => {
       const x = rand(shape, { dtype: "float64" }).mul(high - low).add(low);
-      return tensor(x.data(), { shape, requiresGrad: true });
+      return tensor(x.data(), { shape, device, requiresGrad: true });
     });
     const out = fn(inputs);
-    const weights = rand(out.shape, { dtype: "float64" });
+    const weights = rand(out.shape, { dtype: "float64", device });
     out.mul(weights).sum().backward();
     const value = (): number => noGrad(() => fn(inputs).mul(weights).sum().item());
     const epsilon = 1e-6;
@@ -59,7 +83,7 @@ for (const name of ["add", "sub", "mul", "div", "pow"] as const) {
 }
 checkGradient("maximum", ([a, b]) => a.maximum(b), [[9], [9]]);
 checkGradient("minimum", ([a, b]) => a.minimum(b), [[9], [9]]);
-checkGradient("where", ([a, b]) => where(tensor([1, 0, 1], { dtype: "bool" }), a, b), [[2, 3], [3]]);
+checkGradient("where", ([a, b]) => where(tensor([1, 0, 1], { dtype: "bool", device: a.device }), a, b), [[2, 3], [3]]);
 checkGradient("sum over dimensions", ([x]) => x.sum({ dim: [0, 2] }), [[2, 3, 4]]);
 checkGradient("mean with keepDim", ([x]) => x.mean({ dim: 1, keepDim: true }), [[2, 3, 4]]);
 checkGradient("var", ([x]) => x.var({ dim: -1 }), [[3, 5]]);
@@ -82,13 +106,19 @@ checkGradient("views", ([x]) => x.permute([2, 0, 1]).slice({ dim: 0, step: 2 }).
   4,
 ]]);
 checkGradient("expand and squeeze", ([x]) => x.unsqueeze(1).expand([3, 4, 2]).select(1, 2), [[3, 2]]);
-checkGradient("indexSelect", ([x]) => x.indexSelect(1, tensor([2, 0, 2], { dtype: "int64" })), [[2, 3]]);
+checkGradient("indexSelect", ([x]) => x.indexSelect(1, tensor([2, 0, 2], { dtype: "int64", device: x.device })), [[
+  2,
+  3,
+]]);
 checkGradient("mseLoss", ([a, b]) => nn.functional.mseLoss(a, b), [[3, 4], [3, 4]]);
 checkGradient(
   "crossEntropy",
-  ([x]) => nn.functional.crossEntropy(x, tensor([1, -100, 3], { dtype: "int64" }), { labelSmoothing: 0.1 }),
+  ([x]) =>
+    nn.functional.crossEntropy(x, tensor([1, -100, 3], { dtype: "int64", device: x.device }), { labelSmoothing: 0.1 }),
   [[3, 4]],
 );
+checkGradient("clone", ([x]) => x.clone().mul(x), [[3]]);
+checkGradient("a copy of a permuted view", ([x]) => x.transpose(0, 1).contiguous(), [[3, 2]]);
 checkGradient("cat", ([a, b]) => cat([a, b], { dim: 1 }), [[2, 3], [2, 1]]);
 checkGradient("stack", ([a, b]) => stack([a, b], { dim: 1 }), [[2, 3], [2, 3]]);
 checkGradient("a tensor used twice", ([x]) => x.mul(x).add(x), [[4]]);
@@ -118,4 +148,10 @@ Deno.test("matmul() refuses different inner sizes", () => {
     ShapeError,
     "Cannot multiply (2, 3) by (4, 5): inner sizes must be equal, got 3 and 4",
   );
+});
+
+Deno.test({
+  name: "a GPU is there (ACCELERATE_REQUIRE_GPU=1)",
+  ignore: Deno.env.get("ACCELERATE_REQUIRE_GPU") !== "1",
+  fn: () => assert(devices().length > 1, "test:gpu was asked for, but the CUDA library finds no GPU"),
 });
