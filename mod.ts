@@ -49,5 +49,6 @@ export * as nn from "./src/nn/mod.ts";
 export * as optim from "./src/optim/mod.ts";
 export { cat, stack } from "./src/ops/cat.ts";
 export { where } from "./src/ops/binary.ts";
-export { type Operand, Tensor } from "./src/tensor.ts";
+export { Tensor } from "./src/tensor.ts";
+export type { Operand } from "./src/tensor_elementwise.ts";
 export { scope, tidy } from "./src/tidy.ts";

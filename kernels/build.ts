@@ -1,6 +1,9 @@
 /**
  * Builds a native library: `deno run -A kernels/build.ts cpu|cuda`. With `--check` it only compares checksums.json with the tree.
  *
+ * While developing: `--levels=avx512` compiles the CPU library for some instruction-set levels only, `--archs=90a` the CUDA library
+ * for some GPUs only. Such a library is for this machine; checksums.json keeps what it says, so the gate refuses to commit it.
+ *
  * @module
  */
 import { type HeaderFunction, parseHeader } from "../tools/header.ts";
@@ -11,20 +14,23 @@ const PREBUILT = `${ROOT}ffi/prebuilt/linux-x86_64`;
 type Backend = "cpu" | "cuda";
 
 const WARNINGS = ["-Wall", "-Wextra", "-Wmissing-declarations", "-Werror", "-Wno-maybe-uninitialized"];
-const COMPILE = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-I", `${ROOT}kernels`];
+const COMPILE = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-I", "kernels"];
 const CPU_COMPILE = [...COMPILE, ...WARNINGS, "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"];
 const LINK = ["-shared", "-s", "-Wl,-z,nodelete", "-Wl,--gc-sections", "-static-libstdc++", "-static-libgcc"];
 
 /** Machine code for the GPUs since 2020, and PTX of the oldest for those to come. */
 const ARCHITECTURES = ["80", "86", "89", "90a", "100", "120"];
 const NVCC_COMPILE = [
-  ...["-std=c++17", "-O3", "-I", `${ROOT}kernels`, "-DAX_ISA=cuda", "--compress-mode=size", "-diag-suppress", "186"],
+  ...["-std=c++17", "-O3", "-I", "kernels", "-DAX_ISA=cuda", "--compress-mode=size", "-diag-suppress", "186"],
   ...["-Xcompiler", "-fPIC,-fvisibility=hidden", "-gencode=arch=compute_80,code=compute_80"],
-  ...ARCHITECTURES.map((arch) => `-gencode=arch=compute_${arch},code=sm_${arch}`),
 ];
 
 /** Instruction-set levels of the CPU library, lowest first, with the test that dispatch uses. */
-const LEVELS: Record<string, { flags: string[]; test: string }> = {
+interface Level {
+  flags: string[];
+  test: string;
+}
+const LEVELS: Record<string, Level> = {
   baseline: { flags: [], test: "true" },
   avx2: {
     flags: ["-mavx2", "-mfma", "-mf16c", "-mbmi2"],
@@ -62,7 +68,31 @@ const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "opti
 const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
 const CUDA = ["runtime", "memory", "matmul"].map((file) => `cuda/${file}.cu`);
 
-/** One compilation. */
+/** What `--levels` and `--archs` leave of all that a library is compiled for. */
+interface Targets {
+  levels: Record<string, Level>;
+  architectures: string[];
+  isComplete: boolean;
+}
+
+function chooseTargets(args: string[]): Targets {
+  const pick = (flag: string, all: string[]): string[] => {
+    const names = args.find((arg) => arg.startsWith(`--${flag}=`))?.split("=")[1].split(",") ?? all;
+    const wrong = names.filter((name) => !all.includes(name));
+    if (wrong.length === 0) return all.filter((name) => names.includes(name));
+    console.error(`--${flag} takes ${all.join(", ")}, got ${wrong.join(", ")}`);
+    Deno.exit(2);
+  };
+  const levels = pick("levels", Object.keys(LEVELS));
+  const architectures = pick("archs", ARCHITECTURES);
+  return {
+    levels: Object.fromEntries(levels.map((level) => [level, LEVELS[level]])),
+    architectures,
+    isComplete: levels.length === Object.keys(LEVELS).length && architectures.length === ARCHITECTURES.length,
+  };
+}
+
+/** One compilation. Paths are relative to the project, so that its folder may be moved. */
 interface Job {
   compiler: "g++" | "nvcc";
   args: string[];
@@ -100,9 +130,9 @@ async function hashSources(backend: Backend): Promise<string> {
   return await sha256(new TextEncoder().encode(parts.join("\n")));
 }
 
-function dispatchSource(functions: HeaderFunction[]): string {
+function dispatchSource(functions: HeaderFunction[], chosen: Record<string, Level>): string {
   const ops = functions.filter(({ tag }) => tag === "op");
-  const levels = Object.keys(LEVELS);
+  const levels = Object.keys(chosen);
   const parameters = (fn: HeaderFunction): string =>
     fn.parameters.map(({ type, name }) => `${type} ${name}`).join(", ");
   const declarations = ops.flatMap((fn) => levels.map((level) => `int32_t ${fn.name}__${level}(${parameters(fn)});`));
@@ -112,7 +142,7 @@ function dispatchSource(functions: HeaderFunction[]): string {
   );
   const choices = levels.toReversed().map((level) =>
     `  if (${
-      LEVELS[level].test
+      chosen[level].test
     } && (wanted == nullptr || *wanted == 0 || strcmp(wanted, "${level}") == 0)) return ${level};`
   );
   const exported = ops.map((fn) =>
@@ -137,7 +167,7 @@ const Table& choose() {
   const char* wanted = getenv("ACCELERATE_ISA");
   __builtin_cpu_init();
 ${choices.join("\n")}
-  return baseline;
+  return ${levels[0]};
 }
 const Table table = choose();
 }  // namespace
@@ -147,8 +177,12 @@ ${exported.join("\n")}
 }
 
 async function run(command: string, args: string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(command, { args, stdout: "piped", stderr: "piped" })
-    .output();
+  const { success, stdout, stderr } = await new Deno.Command(command, {
+    args,
+    cwd: ROOT,
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
   if (!success) {
     console.error(`${command} ${args.join(" ")}\n${new TextDecoder().decode(stderr)}`);
     Deno.exit(1);
@@ -156,29 +190,42 @@ async function run(command: string, args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-async function hashHeaders(directory: string): Promise<string> {
-  const paths = [...await listFiles(`${ROOT}kernels`), ...await listFiles(directory)].filter((path) =>
-    /\.(h|cuh)$/.test(path)
-  );
-  return (await Promise.all(paths.map(async (path) => await sha256(await Deno.readFile(path))))).join();
-}
-
-/** Compiles unless the object was made by the same command from the same texts. */
-async function compileOnce({ compiler, args, source, object }: Job, headers: string): Promise<void> {
-  const command = [...args, "-c", source, "-o", object];
-  const text = `${compiler} ${command.join(" ")} ${headers} ${await sha256(await Deno.readFile(source))}`;
-  const key = await sha256(new TextEncoder().encode(text));
-  const stored = await Deno.readTextFile(`${object}.key`).catch((error) => {
+/** The text of a file that may not exist yet. */
+async function readIfThere(path: string): Promise<string> {
+  return await Deno.readTextFile(path).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return "";
     throw error;
   });
-  if (stored === key) return;
+}
+
+/** A hash of the command and of every file of the project that the compiler read, which it lists in `dependencies`. */
+async function inputsKey(command: string[], dependencies: string): Promise<string> {
+  const paths = dependencies.replace(/^[^:]*:/, "").split(/[\s\\]+/).filter((path) => /^(kernels|build)\//.test(path));
+  const hashes = await Promise.all(paths.map(async (path) => {
+    const text = await readIfThere(`${ROOT}${path}`);
+    return `${path} ${await sha256(new TextEncoder().encode(text))}`;
+  }));
+  return await sha256(new TextEncoder().encode([...command, ...hashes].join("\n")));
+}
+
+/** Compiles unless the object was made by the same command from the same texts. */
+async function compileOnce({ compiler, args, source, object }: Job): Promise<void> {
+  const command = [...args, "-MMD", "-MF", `${object}.d`, "-c", source, "-o", object];
+  const listed = await readIfThere(`${ROOT}${object}.d`);
+  const stored = await readIfThere(`${ROOT}${object}.key`);
+  if (listed !== "" && stored === await inputsKey([compiler, ...command], listed)) return;
   await run(compiler, command);
-  await Deno.writeTextFile(`${object}.key`, key);
+  const key = await inputsKey([compiler, ...command], await Deno.readTextFile(`${ROOT}${object}.d`));
+  await Deno.writeTextFile(`${ROOT}${object}.key`, key);
 }
 
 /** What the CPU library is compiled from: shared sources once, operations once for each instruction-set level. */
-async function cpuJobs(directory: string, functions: HeaderFunction[], define: string): Promise<Job[]> {
+async function cpuJobs(
+  directory: string,
+  functions: HeaderFunction[],
+  define: string,
+  levels: Record<string, Level>,
+): Promise<Job[]> {
   const jobs: Job[] = [];
   const add = (source: string, object: string, flags: string[]): void => {
     jobs.push({
@@ -188,35 +235,35 @@ async function cpuJobs(directory: string, functions: HeaderFunction[], define: s
       object: `${directory}/${object}.o`,
     });
   };
-  await Deno.writeTextFile(`${directory}/dispatch.cc`, dispatchSource(functions));
+  await Deno.writeTextFile(`${ROOT}${directory}/dispatch.cc`, dispatchSource(functions, levels));
   add(`${directory}/dispatch.cc`, "dispatch", []);
-  for (const source of [...SHARED, ...CPU]) add(`${ROOT}kernels/${source}`, source.replaceAll("/", "_"), []);
-  for (const [level, { flags }] of Object.entries(LEVELS)) {
+  for (const source of [...SHARED, ...CPU]) add(`kernels/${source}`, source.replaceAll("/", "_"), []);
+  for (const [level, { flags }] of Object.entries(levels)) {
     const renames = functions.filter(({ tag }) => tag === "op").map(({ name }) =>
       `#define ${name} ${name}__${level}\n`
     );
-    await Deno.writeTextFile(`${directory}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
+    await Deno.writeTextFile(`${ROOT}${directory}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
     for (const source of [...OPS, "cpu/matmul.cc"]) {
       const object = `${source.replaceAll("/", "_")}.${level}`;
-      add(`${ROOT}kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
+      add(`kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
     }
   }
   return jobs;
 }
 
-function cudaJobs(directory: string, define: string): Job[] {
+function cudaJobs(directory: string, define: string, architectures: string[]): Job[] {
   const object = (source: string): string => `${directory}/${source.replaceAll("/", "_")}.o`;
   return [
     ...[...OPS, ...CUDA].map((source): Job => ({
       compiler: "nvcc",
-      args: [...NVCC_COMPILE, define],
-      source: `${ROOT}kernels/${source}`,
+      args: [...NVCC_COMPILE, ...architectures.map((arch) => `-gencode=arch=compute_${arch},code=sm_${arch}`), define],
+      source: `kernels/${source}`,
       object: object(source),
     })),
     ...SHARED.map((source): Job => ({
       compiler: "g++",
       args: [...COMPILE, ...WARNINGS, define],
-      source: `${ROOT}kernels/${source}`,
+      source: `kernels/${source}`,
       object: object(source),
     })),
   ];
@@ -241,26 +288,27 @@ async function readChecksums(): Promise<Checksums> {
   return JSON.parse(await Deno.readTextFile(`${PREBUILT}/checksums.json`));
 }
 
-async function build(backend: Backend): Promise<void> {
-  const directory = `${ROOT}build/${backend}`;
-  await Deno.mkdir(directory, { recursive: true });
+async function build(backend: Backend, { levels, architectures, isComplete }: Targets): Promise<void> {
+  const directory = `build/${backend}`;
+  await Deno.mkdir(`${ROOT}${directory}`, { recursive: true });
   await Deno.mkdir(PREBUILT, { recursive: true });
   const header = await Deno.readFile(`${ROOT}kernels/include/accelerate.h`);
   const functions = parseHeader(new TextDecoder().decode(header));
   const abi = await sha256(header);
   const define = `-DAX_ABI_HASH="${abi}"`;
-  const jobs = backend === "cpu" ? await cpuJobs(directory, functions, define) : cudaJobs(directory, define);
+  const jobs = backend === "cpu"
+    ? await cpuJobs(directory, functions, define, levels)
+    : cudaJobs(directory, define, architectures);
   const objects = jobs.map(({ object }) => object);
-  const headers = await hashHeaders(directory);
   const work = async (): Promise<void> => {
-    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await compileOnce(job, headers);
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await compileOnce(job);
   };
   await Promise.all([work(), work()]);
   const library = libraryName(backend);
   const temporary = `${PREBUILT}/${library}.tmp`;
   // The static C++ runtime must not be exported: a host program may have another one.
   const versions = `${directory}/exports.map`;
-  await Deno.writeTextFile(versions, "{ global: ax_*; local: *; };\n");
+  await Deno.writeTextFile(`${ROOT}${versions}`, "{ global: ax_*; local: *; };\n");
   await run("g++", [
     ...LINK,
     `-Wl,--version-script=${versions}`,
@@ -272,12 +320,17 @@ async function build(backend: Backend): Promise<void> {
   await checkExports(temporary, functions);
   await checkLinks(temporary);
   await Deno.rename(temporary, `${PREBUILT}/${library}`);
+  if (isComplete) await recordChecksums(backend, abi);
+  console.log(`${library}: ${functions.length} functions, ${(await Deno.stat(`${PREBUILT}/${library}`)).size} bytes`);
+}
+
+async function recordChecksums(backend: Backend, abi: string): Promise<void> {
+  const library = libraryName(backend);
   const checksums = await readChecksums();
   checksums.abi = abi;
   checksums.sources = { ...checksums.sources, [backend]: await hashSources(backend) };
   checksums.libraries[library] = await sha256(await Deno.readFile(`${PREBUILT}/${library}`));
   await Deno.writeTextFile(`${PREBUILT}/checksums.json`, JSON.stringify(checksums, null, 2) + "\n");
-  console.log(`${library}: ${functions.length} functions, ${(await Deno.stat(`${PREBUILT}/${library}`)).size} bytes`);
 }
 
 /** The library exports what the header declares, and nothing else. */
@@ -326,8 +379,8 @@ async function check(backend: Backend): Promise<void> {
 if (import.meta.main) {
   const backend = Deno.args[0];
   if (backend !== "cpu" && backend !== "cuda") {
-    console.error("usage: deno run -A kernels/build.ts cpu|cuda [--check]");
+    console.error("usage: deno run -A kernels/build.ts cpu|cuda [--check] [--levels=A,B] [--archs=A,B]");
     Deno.exit(2);
   }
-  await (Deno.args.includes("--check") ? check(backend) : build(backend));
+  await (Deno.args.includes("--check") ? check(backend) : build(backend, chooseTargets(Deno.args)));
 }

@@ -62,6 +62,11 @@ export abstract class TensorBase {
     this.#origin = origin;
   }
 
+  /** @internal The tensor, for methods that are declared in a class below it. */
+  protected get self(): Tensor {
+    return this as unknown as Tensor;
+  }
+
   /** The device's name. */
   get device(): DeviceName {
     return this.storage.device.toString();
