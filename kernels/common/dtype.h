@@ -41,6 +41,22 @@ using Float16 = __half;
 using Float16 = _Float16;
 #endif
 
+// What a floating dtype is computed in: the 16-bit ones are widened when they are read and rounded when they are written.
+template <class T>
+struct ComputeType {
+  using type = T;
+};
+template <>
+struct ComputeType<BFloat16> {
+  using type = float;
+};
+template <>
+struct ComputeType<Float16> {
+  using type = float;
+};
+template <class T>
+using Compute = typename ComputeType<T>::type;
+
 // bool is a byte that holds 0 or 1.
 struct Bool {
   uint8_t value;
