@@ -61,3 +61,5 @@ export function relu(x: Tensor): Tensor {
 export function gelu(x: Tensor, options?: { approximate?: "none" | "tanh" }): Tensor {
   return x.gelu(options);
 }
+
+export { type AttentionOptions, scaledDotProductAttention } from "./attention.ts";
