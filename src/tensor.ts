@@ -10,7 +10,7 @@ import { type DType, type HostArray, hostArray, isFloating } from "./core/dtype.
 import { DTypeError, ReleasedError, ShapeError } from "./core/errors.ts";
 import { registerTensor, viewOf } from "./core/op.ts";
 import { ScalarStorage } from "./core/scalar_slab.ts";
-import { formatShape, sameShape } from "./core/shape.ts";
+import { formatShape, normalizeDims, sameShape, sizeOf } from "./core/shape.ts";
 import { formatTensor } from "./format.ts";
 import { cast, clone, contiguousOf, readBytes, toDevice } from "./ops/copy.ts";
 import { matmul } from "./ops/matmul.ts";
@@ -108,7 +108,8 @@ export class Tensor extends TensorElementwise {
     const dims = dim === undefined ? {} : { dim };
     const centred = this.sub(mean(this, { ...dims, keepDim: true }));
     const total = sum(centred.square(), { ...dims, keepDim });
-    return total.div(this.size / Math.max(total.size, 1) - (unbiased ? 1 : 0));
+    const count = sizeOf(normalizeDims(dim, this.shape.length, "var").map((each) => this.shape[each]));
+    return total.div(Math.max(0, count - (unbiased ? 1 : 0)));
   }
   max(options: ReduceOptions & { dim: number }): { values: Tensor; indices: Tensor };
   max(): Tensor;

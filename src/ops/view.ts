@@ -117,7 +117,8 @@ interface SliceAttrs {
 function sliceView(x: Tensor, { dim, start, length, step }: SliceAttrs, origin: string): Tensor {
   const shape = x.shape.map((size, i) => i === dim ? length : size);
   const strides = x.strides.map((stride, i) => i === dim ? stride * step : stride);
-  return viewOf(x, shape, strides, length === 0 ? x.offset : x.offset + start * x.strides[dim], origin);
+  // A view without elements must not begin behind its storage.
+  return viewOf(x, shape, strides, sizeOf(shape) === 0 ? x.offset : x.offset + start * x.strides[dim], origin);
 }
 
 const sliceOp: Op<SliceAttrs> = {
