@@ -47,10 +47,16 @@ export const AX = {
   EPILOGUE_BIAS_RELU: 2,
   /** gelu(. + bias), exact; aux, unless its id is 0, receives . + bias */
   EPILOGUE_BIAS_GELU: 3,
+  /** the same with the approximation by tanh */
+  EPILOGUE_BIAS_GELU_TANH: 4,
+  /** . + bias + aux */
+  EPILOGUE_BIAS_RESIDUAL: 5,
   /** . * (aux > 0), aux is the output of the ReLU */
-  EPILOGUE_RELU_GRAD: 4,
+  EPILOGUE_RELU_GRAD: 6,
   /** . * gelu'(aux), aux is the input of the GELU */
-  EPILOGUE_GELU_GRAD: 5,
+  EPILOGUE_GELU_GRAD: 7,
+  /** the same for the approximation by tanh */
+  EPILOGUE_GELU_TANH_GRAD: 8,
   OPTIMIZER_DECOUPLED_DECAY: 1,
   OPTIMIZER_MAXIMIZE: 2,
   OPTIMIZER_AMSGRAD: 4,

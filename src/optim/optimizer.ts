@@ -6,6 +6,7 @@
 import { viewOf } from "../core/op.ts";
 import { withScope } from "../core/scope.ts";
 import { CATEGORY } from "../core/storage.ts";
+import { bump } from "../core/version.ts";
 import { copyInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { flatten, flatZeros, nextOffset } from "./flat.ts";
@@ -98,6 +99,7 @@ export abstract class Optimizer<Settings extends object> {
         if (gradient === null) continue;
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
         slot.step++;
+        bump(parameter.versions, "an optimizer's step()");
         if (run !== null && continues(run, parameter, gradient, slot)) {
           run.count = slot.offset - run.stateOffset + parameter.size;
           continue;
