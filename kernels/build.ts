@@ -65,6 +65,7 @@ const SHARED = [
 ]
   .map((file) => `common/${file}.cc`);
 const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers"].map((op) => `ops/${op}.cu`);
+const CPU_OPS = ["matmul", "map", "tile", "convert", "reduction"].map((file) => `cpu/${file}.cc`);
 const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
 const CUDA = ["runtime", "memory", "matmul"].map((file) => `cuda/${file}.cu`);
 
@@ -243,7 +244,7 @@ async function cpuJobs(
       `#define ${name} ${name}__${level}\n`
     );
     await Deno.writeTextFile(`${ROOT}${directory}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
-    for (const source of [...OPS, "cpu/matmul.cc"]) {
+    for (const source of [...OPS, ...CPU_OPS]) {
       const object = `${source.replaceAll("/", "_")}.${level}`;
       add(`kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
     }
