@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "common/attention.h"
-#include "cpu/tile.h"
+#include "cpu/attention_tile.h"
 
 namespace ax {
 inline namespace AX_ISA {
