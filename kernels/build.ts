@@ -64,7 +64,7 @@ const SHARED = [
   "comm_api",
 ]
   .map((file) => `common/${file}.cc`);
-const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers"].map((op) => `ops/${op}.cu`);
+const OPS = ["elementwise", "copy", "random", "reduce", "index", "softmax", "norm", "losses", "cross_entropy", "optimizers"].map((op) => `ops/${op}.cu`);
 const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
 const CUDA = ["runtime", "memory", "matmul"].map((file) => `cuda/${file}.cu`);
 
