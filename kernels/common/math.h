@@ -146,7 +146,7 @@ AX_BINARY(Maximum, a > b || a != a ? a : b)
 AX_BINARY(Minimum, a < b || a != a ? a : b)
 AX_BINARY(Div, a / b)
 AX_BINARY(Pow, pow(a, b))
-AX_BINARY(ReluGrad, b > T(0) ? a : T(0))
+AX_BINARY(ReluGrad, b <= T(0) ? T(0) : a)  // the gradient passes a NaN, as in PyTorch
 AX_BINARY(AbsGrad, a * T((b > T(0)) - (b < T(0))))
 AX_BINARY(TanhGrad, a * (T(1) - b * b))
 AX_BINARY(SigmoidGrad, a * b * (T(1) - b))
