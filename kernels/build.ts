@@ -64,9 +64,19 @@ const SHARED = [
   "comm_api",
 ]
   .map((file) => `common/${file}.cc`);
-const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers", "adafactor"].map((op) =>
-  `ops/${op}.cu`
-);
+const OPS = [
+  "elementwise",
+  "copy",
+  "random",
+  "reduce",
+  "index",
+  "softmax",
+  "norm",
+  "losses",
+  "cross_entropy",
+  "optimizers",
+  "adafactor",
+].map((op) => `ops/${op}.cu`);
 /** Sources of the CPU that are compiled for each level, as the operations are. */
 const CPU_OPS = [
   "gemm",
