@@ -64,7 +64,9 @@ const SHARED = [
   "comm_api",
 ]
   .map((file) => `common/${file}.cc`);
-const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers"].map((op) => `ops/${op}.cu`);
+const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers", "adafactor"].map((op) =>
+  `ops/${op}.cu`
+);
 const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
 /** Sources of the CPU that are compiled for each level, as the operations are. */
 const PRODUCTS = ["gemm", "matmul"].map((file) => `cpu/${file}.cc`);
