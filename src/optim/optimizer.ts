@@ -99,7 +99,7 @@ export abstract class Optimizer<Settings extends object> {
         if (gradient === null) continue;
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
         slot.step++;
-        bump(parameter.versions, "an optimizer's step()");
+        bump(parameter.storage, "an optimizer's step()");
         if (run !== null && continues(run, parameter, gradient, slot)) {
           run.count = slot.offset - run.stateOffset + parameter.size;
           continue;
@@ -198,6 +198,6 @@ function continues(run: Run, parameter: Tensor, gradient: Tensor, slot: Slot): b
   const distance = slot.offset - run.stateOffset;
   return slot.buffers === run.buffers && slot.step === run.step &&
     distance === nextOffset(0, run.count) &&
-    parameter.storage === run.parameter.storage && parameter.offset === run.parameter.offset + distance &&
-    gradient.storage === run.gradient.storage && gradient.offset === run.gradient.offset + distance;
+    parameter.storage.id === run.parameter.storage.id && parameter.offset === run.parameter.offset + distance &&
+    gradient.storage.id === run.gradient.storage.id && gradient.offset === run.gradient.offset + distance;
 }
