@@ -11,7 +11,7 @@ import { AutogradError, DTypeError, ShapeError } from "./core/errors.ts";
 import { type GradientHook, hooksOf } from "./core/node.ts";
 import { registerTensor, viewOf } from "./core/op.ts";
 import { ScalarStorage } from "./core/scalar_slab.ts";
-import { formatShape, sameShape } from "./core/shape.ts";
+import { formatShape, normalizeDims, sameShape, sizeOf } from "./core/shape.ts";
 import { formatTensor } from "./format.ts";
 import { cast, clone, contiguousOf, readBytes, toDevice } from "./ops/copy.ts";
 import { matmul } from "./ops/matmul.ts";
@@ -176,7 +176,8 @@ export class Tensor extends TensorInPlace {
     const dims = dim === undefined ? {} : { dim };
     const centred = this.sub(mean(this, { ...dims, keepDim: true }));
     const total = sum(centred.square(), { ...dims, keepDim });
-    return total.div(this.size / Math.max(total.size, 1) - (unbiased ? 1 : 0));
+    const count = sizeOf(normalizeDims(dim, this.shape.length, "var").map((each) => this.shape[each]));
+    return total.div(Math.max(0, count - (unbiased ? 1 : 0)));
   }
   max(options: ReduceOptions & { dim: number }): { values: Tensor; indices: Tensor };
   max(): Tensor;

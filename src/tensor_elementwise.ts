@@ -47,6 +47,9 @@ export abstract class TensorElementwise extends TensorViews {
   }
   /** Power, elementwise. */
   pow(exponent: Operand): Tensor {
+    // PyTorch computes these two by other functions, which differ for infinities.
+    if (exponent === 2) return applyUnary("square", this.self);
+    if (exponent === 0.5) return applyUnary("sqrt", this.self);
     if (typeof exponent === "number") return applyUnary("powScalar", this.self, { alpha: exponent, beta: 0 });
     return applyBinary("pow", this.self, exponent);
   }

@@ -210,9 +210,10 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor
   const shape = op.outputShape(inputs, attrs);
   if (!recorded || !gradEnabled || op.vjp === undefined) return op.forward(inputs, attrs, shape, null);
   const node = new Node<A>(op, attrs, inputs, shape);
+  // Before the computation: when that throws, the scope releases what the node has saved.
+  currentScope()?.nodes.push(node);
   const output = op.forward(inputs, attrs, shape, node);
   output.record(node);
-  currentScope()?.nodes.push(node);
   return output;
 }
 

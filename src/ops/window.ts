@@ -5,7 +5,7 @@
  */
 import { ShapeError } from "../core/errors.ts";
 import { applyView, empty, type Op, viewOf } from "../core/op.ts";
-import { formatShape, normalizeDim, type Shape } from "../core/shape.ts";
+import { formatShape, normalizeDim, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { copyInto, fillInto } from "./launch.ts";
 
@@ -40,7 +40,8 @@ function sliceLike(name: string): Op<SliceAttrs> {
     (shape, { dim, length }) => shape.map((size, i) => i === dim ? length : size),
     (x, { dim, start, length, step }, shape, origin) => {
       const strides = step === 1 ? x.strides : x.strides.map((stride, i) => i === dim ? stride * step : stride);
-      return viewOf(x, shape, strides, length === 0 ? x.offset : x.offset + start * x.strides[dim], origin);
+      // A view without elements must not begin behind its storage.
+      return viewOf(x, shape, strides, sizeOf(shape) === 0 ? x.offset : x.offset + start * x.strides[dim], origin);
     },
   );
 }
