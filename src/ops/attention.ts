@@ -204,14 +204,18 @@ const attentionOp: Op<AttentionAttrs> = {
 
 interface PackedAttrs extends AttentionAttrs {
   readonly heads: number;
+  /** Whether the first dimension is that of the batch, or of the length. */
+  readonly batchFirst: boolean;
 }
 
-/** One of the three parts of (batch, length, 3 * width), or the whole of (batch, length, width), as (batch, heads, length, dim). */
-function partOf(x: Tensor, part: number, parts: number, heads: number): Tensor {
-  const [batch, length, row] = x.shape;
+/** One of the parts of rows of `parts` times the width, as (batch, heads, length, dim). */
+function partOf(x: Tensor, part: number, parts: number, { heads, batchFirst }: PackedAttrs): Tensor {
+  const [first, second, row] = x.shape;
   const width = row / parts;
   const dim = width / heads;
-  return viewOf(x, [batch, heads, length, dim], [length * row, dim, row, 1], x.offset + part * width, "attention");
+  const shape = batchFirst ? [first, heads, second, dim] : [second, heads, first, dim];
+  const strides = batchFirst ? [second * row, dim, row, 1] : [row, dim, second * row, 1];
+  return viewOf(x, shape, strides, x.offset + part * width, "attention");
 }
 
 const packedAttentionOp: Op<PackedAttrs> = {
@@ -220,9 +224,8 @@ const packedAttentionOp: Op<PackedAttrs> = {
   forward([qkv, mask = null], attrs, shape, node) {
     const packed = contiguous(qkv);
     const out = empty(qkv.storage.device, shape, qkv.dtype, "packedAttention");
-    const { heads } = attrs;
-    const part = (index: number): Tensor => partOf(packed, index, 3, heads);
-    const lse = forwardInto(partOf(out, 0, 1, heads), part(0), part(1), part(2), mask, attrs);
+    const part = (index: number): Tensor => partOf(packed, index, 3, attrs);
+    const lse = forwardInto(partOf(out, 0, 1, attrs), part(0), part(1), part(2), mask, attrs);
     if (node !== null) {
       if (mask === null) node.save(packed, out, lse);
       else node.save(packed, out, lse, mask);
@@ -231,14 +234,14 @@ const packedAttentionOp: Op<PackedAttrs> = {
   },
   vjp(node, gradient) {
     const [packed, out, lse, mask = null] = node.saved;
-    const { heads } = node.attrs;
+    const { attrs } = node;
     const grad = empty(packed.storage.device, packed.shape, packed.dtype, "grad");
-    const part = (index: number): Tensor => partOf(packed, index, 3, heads);
-    const gradPart = (index: number): Tensor => partOf(grad, index, 3, heads);
-    const saved = { q: part(0), k: part(1), v: part(2), out: partOf(out, 0, 1, heads), lse, mask };
+    const part = (index: number): Tensor => partOf(packed, index, 3, attrs);
+    const gradPart = (index: number): Tensor => partOf(grad, index, 3, attrs);
+    const saved = { q: part(0), k: part(1), v: part(2), out: partOf(out, 0, 1, attrs), lse, mask };
     const scores = scoresFor(node, 1, saved.q, saved.k);
-    const gradOut = partOf(contiguous(gradient), 0, 1, heads);
-    backwardInto([gradPart(0), gradPart(1), gradPart(2), scores], gradOut, saved, node.attrs);
+    const gradOut = partOf(contiguous(gradient), 0, 1, attrs);
+    backwardInto([gradPart(0), gradPart(1), gradPart(2), scores], gradOut, saved, attrs);
     return [grad, maskGradient(scores, mask)];
   },
 };
@@ -264,10 +267,14 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, inputs: AttentionInpu
 }
 
 /**
- * Attention of a matrix that holds queries, keys and values side by side: (batch, length, 3 * width) -> (batch, length, width). Nothing
- * is copied, and the gradient is one matrix again.
+ * Attention of a matrix that holds queries, keys and values side by side: (batch, length, 3 * width) -> (batch, length, width), or
+ * (length, batch, ...) where `batchFirst` is false. Nothing is copied, and the gradient is one matrix again.
  */
-export function packedAttention(qkv: Tensor, heads: number, inputs: AttentionInputs): Tensor {
-  const attrs = { ...attrsFor(inputs, qkv.shape[0] * heads * qkv.shape[1], qkv.shape[1]), heads };
-  return apply(packedAttentionOp, inputs.mask === null ? [qkv] : [qkv, inputs.mask], attrs);
+export function packedAttention(
+  qkv: Tensor,
+  { heads, batchFirst, ...inputs }: AttentionInputs & { readonly heads: number; readonly batchFirst: boolean },
+): Tensor {
+  const [first, second] = qkv.shape;
+  const attrs = attrsFor(inputs, first * second * heads, batchFirst ? second : first);
+  return apply(packedAttentionOp, inputs.mask === null ? [qkv] : [qkv, inputs.mask], { ...attrs, heads, batchFirst });
 }
