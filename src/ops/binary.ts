@@ -22,9 +22,17 @@ interface Definition {
   readonly gradients: readonly [GradientRule, GradientRule];
 }
 
-function define({ name, id, saves, gradients }: Definition): Op<number> {
+/** A binary operation, and what its change in place needs to know. */
+export interface BinaryOp extends Op<number> {
+  readonly id: number;
+  readonly saves: boolean;
+}
+
+function define({ name, id, saves, gradients }: Definition): BinaryOp {
   return {
     name,
+    id,
+    saves,
     outputShape: ([a, b]) => broadcastShapes(a.shape, b.shape, name),
     forward([a, b], alpha, shape, node) {
       if (saves) node?.save(a, b);
@@ -121,7 +129,7 @@ export const binaryOps = {
     saves: true,
     gradients: [winner(COMPARE.gt), winner(COMPARE.lt)],
   }),
-} satisfies Record<string, Op<number>>;
+} satisfies Record<string, BinaryOp>;
 
 /** Name of a binary operation. */
 export type BinaryName = keyof typeof binaryOps;
