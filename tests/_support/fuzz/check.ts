@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type DeviceName, memoryStats, Tensor, tensor, tidy } from "../../../mod.ts";
+import { type DeviceName, memoryStats, type Tensor, tensor, tidy } from "../../../mod.ts";
 import { stridedTensor } from "../strided.ts";
 import { isFloat, type ModelDType, read, Unfit, type Window } from "./model.ts";
 import { evaluate, type Layout, type Leaf, OPERATIONS, type Program } from "./program.ts";

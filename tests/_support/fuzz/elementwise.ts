@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Tensor, where } from "../../../mod.ts";
+import { type Tensor, where } from "../../../mod.ts";
 import {
   broadcast,
   common,

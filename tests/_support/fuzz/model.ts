@@ -165,6 +165,7 @@ function category(dtype: ModelDType): number {
 /** PyTorch's common dtype of two tensors: one without dimensions counts only when its category is higher. */
 export function common(a: Window, b: Window): ModelDType {
   const [x, y] = [category(a.dtype), category(b.dtype)];
+  if (x + y === 1 && (a.shape.length === 0) !== (b.shape.length === 0)) throw new Unfit(); // not PyTorch's yet
   if (a.shape.length > 0 && b.shape.length === 0 && x >= y) return a.dtype;
   if (b.shape.length > 0 && a.shape.length === 0 && y >= x) return b.dtype;
   if (a.dtype !== b.dtype && a.dtype.endsWith("float16") && b.dtype.endsWith("float16")) return "float32";

@@ -43,7 +43,10 @@ export function result(
   shape: readonly number[],
   dtype: ModelDType,
 ): Window {
-  return fresh(values, shape, dtype, isTracked(inputs, dtype));
+  const tracked = isTracked(inputs, dtype);
+  // Rounding to a narrower dtype would spoil central differences.
+  need(!tracked || dtype === "float64");
+  return fresh(values, shape, dtype, tracked);
 }
 
 /** Another window on the memory of an input. */
