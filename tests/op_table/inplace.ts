@@ -105,6 +105,19 @@ rows.push(
     skip: { empty: "row 2 does not exist" },
   },
   {
+    covers: ["Tensor.mul_", "Tensor.copy_"],
+    name: "changes of views of a tensor without a gradient",
+    inputs: [floats([4, 3]), floats([2, 3])],
+    run([a, b]) {
+      const base = a.detach().clone();
+      const view = base.narrow(0, 1, 2);
+      view.mul_(b);
+      return [view.mul(2), base.exp(), view.select(0, 0).mul_(3).mul(view.select(0, 1))];
+    },
+    torch: "(lambda o: (lambda v: (v.mul_(b), (v * 2, o.exp(), v[0].mul_(3) * v[1]))[-1])(o[1:3]))(a.detach().clone())",
+    skip: { numeric: "detach() hides a dependence on purpose", empty: "rows 1 and 2 do not exist" },
+  },
+  {
     covers: ["Tensor.mul_", "Tensor.exp_"],
     name: "views of a tensor that is changed in place",
     inputs: [floats([4, 3])],
