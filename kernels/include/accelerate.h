@@ -231,38 +231,79 @@ AX_OP int32_t ax_index_add(int32_t dtype, int32_t index_dtype, uint32_t out, dou
                            double inner);
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Rows: softmax and normalisation
+// Rows: softmax and normalisation (contiguous operands, floating dtypes; 16-bit ones are computed in float32)
 // ---------------------------------------------------------------------------------------------------------------------
 
+enum { AX_SOFTMAX = 0, AX_LOG_SOFTMAX = 1, AX_LOGSUMEXP = 2 };
+
+// Over the middle dimension of x (outer, size, inner). out has x's shape, for AX_LOGSUMEXP (outer, inner). A row of -infinity gives
+// NaN, its logarithm of the sum of exponentials -infinity, as in PyTorch.
+AX_OP int32_t ax_softmax_forward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double outer,
+                                 double size, double inner);
+
+// out = the gradient of the input, from that of the result and the result. Not for AX_LOGSUMEXP.
+AX_OP int32_t ax_softmax_backward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
+                                  uint32_t result, double result_offset, double outer, double size, double inner);
+
+enum { AX_LAYER_NORM = 0, AX_RMS_NORM = 1 };
+
+// Each row of x (rows, cols): out = (row - mean) * rstd * weight (cols) + bias (cols), rstd = 1 / sqrt(average((row - mean)^2) + eps);
+// AX_RMS_NORM takes 0 for the mean. Ids 0: no weight, no bias. stats, float64 for float64 and else float32, receives rstd (rows), then
+// mean (rows) for AX_LAYER_NORM; it starts at offset 0.
+AX_OP int32_t ax_norm_forward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t stats, uint32_t x, double x_offset,
+                              uint32_t weight, double weight_offset, uint32_t bias, double bias_offset, double rows, double cols,
+                              double eps);
+
+// out = the gradient of x; sums (dtype of stats, offset 0) = (splits, cols) partial sums over rows of the gradient of the weight, then
+// for AX_LAYER_NORM as many for the bias. Either id may be 0. Split k takes rows [rows k / splits, rows (k + 1) / splits).
+AX_OP int32_t ax_norm_backward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t sums, uint32_t gradient,
+                               double gradient_offset, uint32_t x, double x_offset, uint32_t weight, double weight_offset, uint32_t stats,
+                               double rows, double cols, double splits);
+
 // ---------------------------------------------------------------------------------------------------------------------
-// Losses (contiguous operands, float32 and float64)
+// Losses (contiguous operands)
 // ---------------------------------------------------------------------------------------------------------------------
 
-// out (1) = scale * sum((a - b)^2).
-AX_OP int32_t ax_mse_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
-                             double b_offset, double count, double scale);
+// Losses of an input x and a target y, d = x - y:
+enum {
+  AX_LOSS_MSE = 0,              // d^2
+  AX_LOSS_L1 = 1,               // |d|
+  AX_LOSS_SMOOTH_L1 = 2,        // d^2 / (2 beta) where |d| < beta, else |d| - beta / 2
+  AX_LOSS_BCE_WITH_LOGITS = 3,  // -(y log(sigmoid(x)) + (1 - y) log(1 - sigmoid(x)))
+  AX_LOSS_KL_DIV = 4,           // y (log(y) - x), 0 log(0) = 0
+  AX_LOSS_KL_DIV_LOG = 5        // exp(y) (y - x)
+};
 
-// out = 2 * scale * gradient (1) * (a - b).
-AX_OP int32_t ax_mse_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
-                              uint32_t a, double a_offset, uint32_t b, double b_offset, double count, double scale);
+// out (count) = losses, or with sums 1 out (1) = scale * sum of the losses. float32, float64.
+AX_OP int32_t ax_loss_forward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, uint32_t y,
+                              double y_offset, double count, int32_t sums, double scale, double beta);
 
-// For each of `rows` rows of logits (rows, cols): lse = log(sum(exp(row))), and
-// losses = (1 - smoothing) * (lse - row[target]) + smoothing * (lse - mean(row)); 0 where target == ignore_index. target is int32
-// or int64; another value outside [0, cols) is AX_ERROR_INDEX.
-AX_OP int32_t ax_cross_entropy_forward(int32_t dtype, int32_t target_dtype, uint32_t losses, double losses_offset, uint32_t lse,
-                                       double lse_offset, uint32_t logits, double logits_offset, uint32_t target,
-                                       double target_offset, double rows, double cols, double ignore_index, double smoothing);
+// dx, dy (offset 0; either id may be 0) = scale * gradient[i * gradient_stride] * derivative. gradient_stride is 0 or 1.
+AX_OP int32_t ax_loss_backward(int32_t kind, int32_t dtype, uint32_t dx, uint32_t dy, uint32_t gradient, double gradient_offset,
+                               int32_t gradient_stride, uint32_t x, double x_offset, uint32_t y, double y_offset, double count,
+                               double scale, double beta);
 
-// mean (1) = sum(losses) / valid; valid (1) = number of rows whose target is not ignore_index. 0 / 0 is NaN, as in PyTorch.
+// Cross-entropy of logits (rows, cols) of any floating dtype; losses, lse, gradient and weight are float64 for float64 and else
+// float32, losses and lse at offset 0. target is int32 or int64; a value outside [0, cols) that is not ignore_index is AX_ERROR_INDEX.
+// weight (cols) may have id 0: all ones. `options` is double[5]: rows, cols, ignore_index, smoothing, and 1 where the logits are
+// log-probabilities already (then lse is not used, and smoothing has no effect).
+// lse = log(sum(exp(row))), l[j] = lse - row[j]: losses = (1 - smoothing) weight[target] l[target] + smoothing / cols * sum(weight[j] l[j]),
+// 0 where target == ignore_index.
+AX_OP int32_t ax_cross_entropy_forward(int32_t dtype, int32_t target_dtype, uint32_t losses, uint32_t lse, uint32_t logits,
+                                       double logits_offset, uint32_t target, double target_offset, uint32_t weight,
+                                       double weight_offset, const void* options);
+
+// mean (1) = sum(losses) / valid; valid (1) = sum of weight[target] over rows whose target is not ignore_index. 0 / 0 is NaN, as in
+// PyTorch. float32, float64.
 AX_OP int32_t ax_cross_entropy_mean(int32_t dtype, int32_t target_dtype, uint32_t mean, double mean_offset, uint32_t valid,
-                                    double valid_offset, uint32_t losses, double losses_offset, uint32_t target,
-                                    double target_offset, double rows, double ignore_index);
+                                    double valid_offset, uint32_t losses, uint32_t target, double target_offset, uint32_t weight,
+                                    double weight_offset, double rows, double cols, double ignore_index);
 
 // out (rows, cols) = gradient[row * gradient_stride] * d losses[row] / d logits. gradient_stride is 0 (one value) or 1.
 AX_OP int32_t ax_cross_entropy_backward(int32_t dtype, int32_t target_dtype, uint32_t out, double out_offset, uint32_t gradient,
                                         double gradient_offset, int32_t gradient_stride, uint32_t lse, uint32_t logits,
-                                        double logits_offset, uint32_t target, double target_offset, double rows, double cols,
-                                        double ignore_index, double smoothing);
+                                        double logits_offset, uint32_t target, double target_offset, uint32_t weight,
+                                        double weight_offset, const void* options);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Attention

@@ -3,9 +3,11 @@
  *
  * @module
  */
+export * from "./activations.ts";
 export * from "./containers.ts";
 export * as functional from "./functional.ts";
 export * from "./layers.ts";
 export * from "./losses.ts";
+export * from "./normalization.ts";
 export { Module } from "./module.ts";
 export { Parameter } from "./parameter.ts";
