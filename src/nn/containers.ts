@@ -4,17 +4,18 @@
  * @module
  */
 import type { Tensor } from "../tensor.ts";
-import { linear } from "../ops/matmul.ts";
+import { type FusedActivation, linear } from "../ops/matmul.ts";
 import { GELU, Linear, ReLU } from "./layers.ts";
 import { Module } from "./module.ts";
 
 /** The activation that the matrix product of a linear layer can apply itself. Subclasses may compute something else. */
-function fusedActivation(module: Module | undefined): "relu" | "gelu" | null {
+function fusedActivation(module: Module | undefined): FusedActivation {
   if (module?.constructor === ReLU) return "relu";
-  return module?.constructor === GELU && (module as GELU).approximate === "none" ? "gelu" : null;
+  if (module?.constructor !== GELU) return "none";
+  return (module as GELU).approximate === "tanh" ? "gelu (tanh)" : "gelu";
 }
 
-/** Modules one after another. A Linear and the ReLU or exact GELU behind it are computed as one operation. Names of parameters count the modules from 0. */
+/** Modules one after another. A Linear and the ReLU or GELU behind it are computed as one operation. Names of parameters count the modules from 0. */
 export class Sequential extends Module implements Iterable<Module> {
   readonly #modules: readonly Module[];
 
@@ -41,8 +42,8 @@ export class Sequential extends Module implements Iterable<Module> {
     let out = x;
     for (let i = 0; i < this.#modules.length; i++) {
       const module = this.#modules[i];
-      const activation = module.constructor === Linear ? fusedActivation(this.#modules[i + 1]) : null;
-      if (activation === null) {
+      const activation = module.constructor === Linear ? fusedActivation(this.#modules[i + 1]) : "none";
+      if (activation === "none") {
         out = module.forward(out);
       } else {
         const { weight, bias } = module as Linear;
