@@ -5,7 +5,7 @@
  */
 import { isFloating } from "./core/dtype.ts";
 import { empty } from "./core/op.ts";
-import { applyBinary, applyCompare, type BinaryName } from "./ops/binary.ts";
+import { applyBinary, applyCompare } from "./ops/binary.ts";
 import { fillInto } from "./ops/launch.ts";
 import { applyUnary } from "./ops/unary.ts";
 import type { Tensor } from "./tensor.ts";
@@ -14,33 +14,36 @@ import { TensorViews } from "./tensor_views.ts";
 /** A tensor or a number where either is accepted. */
 export type Operand = Tensor | number;
 
+// Not a private method: that would cost every tensor that is made a brand.
+function compare(name: Parameters<typeof applyCompare>[0], x: Tensor, other: Operand): Tensor {
+  if (typeof other !== "number") return applyCompare(name, x, other);
+  const dtype = isFloating(x.dtype) || !Number.isInteger(other) ? (isFloating(x.dtype) ? x.dtype : "float32") : "int64";
+  return applyCompare(name, x, fillInto(empty(x.storage.device, [], dtype, name), other));
+}
+
 /** Arithmetic and comparisons. */
 export abstract class TensorElementwise extends TensorViews {
   // Arithmetic. A number keeps the tensor's dtype, unless a fraction meets an integer tensor.
 
-  #binary(name: BinaryName, other: Tensor, alpha = 1): Tensor {
-    return applyBinary(name, this.self, other, alpha);
-  }
-
   /** `this + alpha * other`. */
   add(other: Operand, { alpha = 1 }: { alpha?: number } = {}): Tensor {
     if (typeof other === "number") return applyUnary("addScalar", this.self, { alpha: other * alpha, beta: 0 });
-    return this.#binary("add", other, alpha);
+    return applyBinary("add", this.self, other, alpha);
   }
   /** `this - alpha * other`. */
   sub(other: Operand, { alpha = 1 }: { alpha?: number } = {}): Tensor {
     if (typeof other === "number") return applyUnary("addScalar", this.self, { alpha: -other * alpha, beta: 0 });
-    return this.#binary("sub", other, alpha);
+    return applyBinary("sub", this.self, other, alpha);
   }
   /** Product, elementwise. */
   mul(other: Operand): Tensor {
     if (typeof other === "number") return applyUnary("mulScalar", this.self, { alpha: other, beta: 0 });
-    return this.#binary("mul", other);
+    return applyBinary("mul", this.self, other);
   }
   /** Quotient, elementwise; integers give float32. */
   div(other: Operand): Tensor {
     if (typeof other === "number") return applyUnary("divScalar", this.self, { alpha: other, beta: 0 });
-    return this.#binary("div", other);
+    return applyBinary("div", this.self, other);
   }
   /** Power, elementwise. */
   pow(exponent: Operand): Tensor {
@@ -48,15 +51,15 @@ export abstract class TensorElementwise extends TensorViews {
     if (exponent === 2) return applyUnary("square", this.self);
     if (exponent === 0.5) return applyUnary("sqrt", this.self);
     if (typeof exponent === "number") return applyUnary("powScalar", this.self, { alpha: exponent, beta: 0 });
-    return this.#binary("pow", exponent);
+    return applyBinary("pow", this.self, exponent);
   }
   /** The larger of two, elementwise. */
   maximum(other: Tensor): Tensor {
-    return this.#binary("maximum", other);
+    return applyBinary("maximum", this.self, other);
   }
   /** The smaller of two, elementwise. */
   minimum(other: Tensor): Tensor {
-    return this.#binary("minimum", other);
+    return applyBinary("minimum", this.self, other);
   }
   neg(): Tensor {
     return applyUnary("neg", this.self);
@@ -100,29 +103,22 @@ export abstract class TensorElementwise extends TensorViews {
     return applyUnary("clamp", this.self, { alpha: min, beta: max });
   }
 
-  #compare(name: Parameters<typeof applyCompare>[0], other: Operand): Tensor {
-    if (typeof other !== "number") return applyCompare(name, this.self, other);
-    const dtype = isFloating(this.dtype) || !Number.isInteger(other)
-      ? (isFloating(this.dtype) ? this.dtype : "float32")
-      : "int64";
-    return applyCompare(name, this.self, fillInto(empty(this.storage.device, [], dtype, name), other));
-  }
   eq(other: Operand): Tensor {
-    return this.#compare("eq", other);
+    return compare("eq", this.self, other);
   }
   ne(other: Operand): Tensor {
-    return this.#compare("ne", other);
+    return compare("ne", this.self, other);
   }
   lt(other: Operand): Tensor {
-    return this.#compare("lt", other);
+    return compare("lt", this.self, other);
   }
   le(other: Operand): Tensor {
-    return this.#compare("le", other);
+    return compare("le", this.self, other);
   }
   gt(other: Operand): Tensor {
-    return this.#compare("gt", other);
+    return compare("gt", this.self, other);
   }
   ge(other: Operand): Tensor {
-    return this.#compare("ge", other);
+    return compare("ge", this.self, other);
   }
 }

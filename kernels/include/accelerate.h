@@ -309,6 +309,31 @@ AX_OP int32_t ax_cross_entropy_backward(int32_t dtype, int32_t target_dtype, uin
 // Attention
 // ---------------------------------------------------------------------------------------------------------------------
 
+enum { AX_ATTENTION_CAUSAL = 1 };
+enum { AX_ATTENTION_NO_MASK = 0, AX_ATTENTION_BOOL_MASK = 1, AX_ATTENTION_ADDED_MASK = 2 };
+
+// Scaled dot product attention in blocks: out = dropout(softmax(scale * q k^T + mask)) v for every batch and head; the scores never
+// lie in memory. float32, float64, bfloat16, float16, the last two computed in float32. A query that may see no key gives zeros.
+//
+// These functions have more operands than arguments, so all pairs of id and offset come in one array. `operands` is double:
+//   forward:  out, lse, q, k, v, mask;
+//   backward: grad_q, grad_k, grad_v, grad_scores, grad_out, q, k, v, out, lse, mask.
+// lse (batch, heads, q_len) is contiguous and of the dtype of computation: the log of the sum of the exponentials, -inf for a query
+// without a key. mask has id 0 where there is none. grad_scores has id 0, or is (batch, heads, q_len, k_len), contiguous and
+// zeroed, and receives the gradient of the scores: that of an added mask. All four gradients share q's dtype.
+//
+// `shape` is int32[40]: batch, heads, kv_heads (divides heads: head h reads h / (heads / kv_heads)), q_len, k_len, dim (of q and k),
+// v_dim, flags, kind of mask, dtype of an added mask (q's, or float32 with 16-bit operands); then strides in elements, those of dim
+// being 1: (batch, head, row) of q, k, v and out; (batch, head, row, column) of mask; (batch, head, row) of grad_out, grad_q, grad_k
+// and grad_v. With CAUSAL, query i sees keys 0 to i.
+//
+// `scalars` is double[5]: scale, dropout probability p in [0, 1), low and high half of the Philox key, counter. Probability (row, j),
+// where row counts (batch, head, query), is kept where the uniform number of lane j % 4 of counter block
+// `counter` + row * ceil(k_len / 4) + j / 4 is at least p, and then divided by 1 - p.
+AX_OP int32_t ax_attention_forward(int32_t dtype, const void* operands, const void* shape, const void* scalars);
+// Gradients of q, k and v, from that of the output and what the forward call left in out and lse.
+AX_OP int32_t ax_attention_backward(int32_t dtype, const void* operands, const void* shape, const void* scalars);
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Convolution, pooling and batch normalisation
 // ---------------------------------------------------------------------------------------------------------------------

@@ -116,3 +116,5 @@ export function rmsNorm(
 ): Tensor {
   return norms.rmsNorm(x, normalizedShape, weight, eps);
 }
+
+export { type AttentionOptions, scaledDotProductAttention } from "./attention.ts";

@@ -9,5 +9,7 @@ export * as functional from "./functional.ts";
 export * from "./layers.ts";
 export * from "./losses.ts";
 export * from "./normalization.ts";
+export * from "./multihead_attention.ts";
+export * from "./transformer.ts";
 export { Module } from "./module.ts";
 export { Parameter } from "./parameter.ts";

@@ -128,7 +128,7 @@ function lastElement(x: Tensor): number {
 
 /** An operand that can be read while `x` is written: itself, or a copy where it may share some memory with `x`. */
 function readable(x: Tensor, other: Tensor, name: string): Tensor {
-  if (x.storage !== other.storage || x.size === 0 || other.size === 0) return other;
+  if (x.storage.id !== other.storage.id || x.size === 0 || other.size === 0) return other;
   if (lastElement(x) < other.offset || lastElement(other) < x.offset) return other;
   const isSame = x.offset === other.offset && sameShape(x.shape, other.shape) && sameShape(x.strides, other.strides);
   if (isSame) return other;
@@ -214,14 +214,14 @@ export function unaryInPlace(x: Tensor, op: UnaryName, name: string, attrs: Unar
     const result = applyUnary(op, x, attrs);
     checkResultType(result.dtype, x, name);
     copyInto(x, result);
-    bump(x.versions, name);
+    bump(x.storage, name);
     return;
   }
   const definition = unaryOps[op];
   const node = recorded && definition.vjp !== undefined ? owned(new Node(definition, attrs, [x], x.shape)) : null;
   if (node !== null && definition.saves === "input") node.save(copied(x, name));
   unaryInto(x, definition.id, x, attrs.alpha, attrs.beta);
-  bump(x.versions, name);
+  bump(x.storage, name);
   if (node === null) return;
   if (definition.saves === "output") node.save(x);
   rebase(x, node, null);
@@ -248,7 +248,7 @@ export function binaryInPlace(x: Tensor, op: BinaryName, other: Tensor, name: st
     node.save(node.needs(1) || op === "pow" ? copied(x, name) : other, other);
   }
   binaryInto(x, definition.id, x, operand, alpha);
-  bump(x.versions, name);
+  bump(x.storage, name);
   if (node !== null) rebase(x, node, other);
 }
 
@@ -272,7 +272,7 @@ export function copyInPlace(x: Tensor, source: Tensor, name = "copy_"): void {
   if (recorded) operand = expand(cast(operand, x.dtype), x.shape);
   const node = recorded ? owned(new Node(copyOp, null, [x, operand], x.shape)) : null;
   copyInto(x, readable(x, operand, name));
-  bump(x.versions, name);
+  bump(x.storage, name);
   if (node !== null) rebase(x, node, operand);
 }
 
@@ -294,7 +294,7 @@ export function fillInPlace(x: Tensor, value: number | Tensor, name = "fill_"): 
   const recorded = begin(x, name, null);
   if (x.isContiguous) fillInto(x, value);
   else copyInto(x, fillInto(empty(x.storage.device, [], x.dtype, name), value));
-  bump(x.versions, name);
+  bump(x.storage, name);
   if (recorded) rebase(x, owned(new Node(fillOp, null, [x], x.shape)), null);
 }
 
@@ -333,6 +333,6 @@ export function maskedFillInPlace(x: Tensor, mask: Tensor, value: number): void 
   node?.save(mask);
   const filler = fillInto(empty(x.storage.device, [], x.dtype, name), value);
   copyInto(x, select(mask, filler, x, x.shape, name));
-  bump(x.versions, name);
+  bump(x.storage, name);
   if (node !== null) rebase(x, node, null);
 }
