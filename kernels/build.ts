@@ -64,9 +64,9 @@ const SHARED = [
   "comm_api",
 ]
   .map((file) => `common/${file}.cc`);
-const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers"].map((op) => `ops/${op}.cu`);
+const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers", "pooling", "batch_norm"].map((op) => `ops/${op}.cu`);
 const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
-const CUDA = ["runtime", "memory", "matmul"].map((file) => `cuda/${file}.cu`);
+const CUDA = ["runtime", "memory", "matmul", "convolution"].map((file) => `cuda/${file}.cu`);
 
 /** What `--levels` and `--archs` leave of all that a library is compiled for. */
 interface Targets {
@@ -243,7 +243,7 @@ async function cpuJobs(
       `#define ${name} ${name}__${level}\n`
     );
     await Deno.writeTextFile(`${ROOT}${directory}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
-    for (const source of [...OPS, "cpu/matmul.cc"]) {
+    for (const source of [...OPS, "cpu/matmul.cc", "cpu/convolution.cc"]) {
       const object = `${source.replaceAll("/", "_")}.${level}`;
       add(`kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
     }

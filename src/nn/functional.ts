@@ -9,6 +9,8 @@ import { dropout as dropoutOp } from "../ops/dropout.ts";
 import { indexSelect } from "../ops/index_select.ts";
 import type { Tensor } from "../tensor.ts";
 
+export * from "./functional_planes.ts";
+
 /** `x weight^T + bias`. Shapes: x (..., in), weight (out, in), bias (out) -> (..., out). */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
   return linearOps.linear(x, weight, bias, "none");

@@ -3,9 +3,13 @@
  *
  * @module
  */
+export * from "./batch_norm.ts";
 export * from "./containers.ts";
+export * from "./convolution.ts";
+export * from "./flatten.ts";
 export * as functional from "./functional.ts";
 export * from "./layers.ts";
 export * from "./losses.ts";
 export { Module } from "./module.ts";
 export { Parameter } from "./parameter.ts";
+export * from "./pooling.ts";
