@@ -64,8 +64,21 @@ const SHARED = [
   "comm_api",
 ]
   .map((file) => `common/${file}.cc`);
-const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers", "pooling", "batch_norm"].map((op) => `ops/${op}.cu`);
+const OPS = [
+  "elementwise",
+  "copy",
+  "random",
+  "reduce",
+  "index",
+  "losses",
+  "optimizers",
+  "adafactor",
+  "pooling",
+  "batch_norm",
+].map((op) => `ops/${op}.cu`);
 const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
+/** Sources of the CPU that are compiled for each level, as the operations are. */
+const PRODUCTS = ["gemm", "matmul", "convolution"].map((file) => `cpu/${file}.cc`);
 const CUDA = ["runtime", "memory", "matmul", "convolution"].map((file) => `cuda/${file}.cu`);
 
 /** What `--levels` and `--archs` leave of all that a library is compiled for. */
@@ -243,7 +256,7 @@ async function cpuJobs(
       `#define ${name} ${name}__${level}\n`
     );
     await Deno.writeTextFile(`${ROOT}${directory}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
-    for (const source of [...OPS, "cpu/matmul.cc", "cpu/convolution.cc"]) {
+    for (const source of [...OPS, ...PRODUCTS]) {
       const object = `${source.replaceAll("/", "_")}.${level}`;
       add(`kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
     }

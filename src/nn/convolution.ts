@@ -5,7 +5,7 @@
  */
 import { empty, uniformInto } from "../creation.ts";
 import { convolution, type ConvolutionAttrs, convolutionAttrs, type ConvolutionOptions } from "../ops/convolution.ts";
-import { type Directions, type Pair, sizesOf } from "../ops/window.ts";
+import { type Directions, type Pair, sizesOf } from "../ops/planes.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
 import { Parameter } from "./parameter.ts";

@@ -13,7 +13,7 @@ import {
   type MaxPoolOptions,
   maxPoolWithIndices,
 } from "../ops/pooling.ts";
-import type { Pair } from "../ops/window.ts";
+import type { Pair } from "../ops/planes.ts";
 import type { Tensor } from "../tensor.ts";
 
 export type { AvgPoolOptions, BatchNormOptions, ConvolutionOptions, MaxPoolOptions, Pair };

@@ -11,7 +11,7 @@ import { apply, empty, type Op } from "../core/op.ts";
 import { formatShape, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { contiguous } from "./launch.ts";
-import { type Directions, heightOf, type Planes, planesOf, type Sizes, sizesOf, widthOf } from "./window.ts";
+import { type Directions, heightOf, type Planes, planesOf, type Sizes, sizesOf, widthOf } from "./planes.ts";
 
 /** What a convolution is given besides its operands. */
 export interface ConvolutionOptions {

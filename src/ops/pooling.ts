@@ -12,7 +12,7 @@ import { formatShape, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { cast } from "./copy.ts";
 import { contiguous } from "./launch.ts";
-import { type Directions, heightOf, planesOf, type Sizes, sizesOf, widthOf } from "./window.ts";
+import { type Directions, heightOf, planesOf, type Sizes, sizesOf, widthOf } from "./planes.ts";
 
 /** What all pools are given besides their input and window. */
 export interface PoolOptions {
