@@ -7,10 +7,6 @@
 namespace ax {
 inline namespace AX_ISA {
 
-// Bytes of planes that stay near a core.
-constexpr int64_t kPlaneBytes = int64_t{384} << 10;
-// Positions that make the start of a tile's sums cheap.
-constexpr int64_t kEnoughPositions = 512;
 // Multiplications below which another thread is not worth waking.
 constexpr int64_t kConvGrain = 1 << 17;
 
@@ -23,14 +19,14 @@ inline int64_t evenPart(int64_t count, int64_t most) { return ceilDivide(count, 
 struct Blocks {
   int64_t batch, positions, images, rows;
 
-  // `channels` planes are held at once.
-  static Blocks choose(const PlaneLayout& whole, int64_t batch, int64_t channels, int64_t element_bytes) {
+  // As many images as give `wanted` positions, or as many rows as fit into `bytes` together with those of all `channels`.
+  static Blocks choose(const PlaneLayout& whole, int64_t batch, int64_t channels, int64_t element_bytes, int64_t bytes, int64_t wanted) {
     const int64_t row_bytes = channels * whole.slots() * whole.width.pitch * element_bytes, positions = whole.height.positions;
-    const int64_t room = std::max(kPlaneBytes / row_bytes, int64_t{1});
+    const int64_t room = std::max(bytes / row_bytes, int64_t{1});
     Blocks b{batch, positions, 1, positions};
     if (whole.height.pitch <= room) {
-      const int64_t wanted = ceilDivide(kEnoughPositions, whole.height.pitch * whole.width.pitch);
-      b.images = std::clamp(std::min(wanted, room / whole.height.pitch), int64_t{1}, std::max(batch / threadCount(), int64_t{1}));
+      const int64_t enough = ceilDivide(wanted, whole.height.pitch * whole.width.pitch);
+      b.images = std::clamp(std::min(enough, room / whole.height.pitch), int64_t{1}, std::max(batch / threadCount(), int64_t{1}));
     } else {
       b.rows = evenPart(positions, std::max(room - whole.height.reach, std::min(positions, 2 * whole.height.reach + 1)));
     }

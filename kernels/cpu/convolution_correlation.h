@@ -2,6 +2,7 @@
 #ifndef AX_CPU_CONVOLUTION_CORRELATION_H_
 #define AX_CPU_CONVOLUTION_CORRELATION_H_
 #include <atomic>
+#include <type_traits>
 
 #include "common/status.h"
 #include "cpu/convolution_blocks.h"
@@ -12,6 +13,8 @@ inline namespace AX_ISA {
 
 // Bytes of packed weights that are used for all positions before the next ones.
 constexpr int64_t kWeightBytes = int64_t{384} << 10;
+// Bytes of planes that stay in the cache of a core, and positions that fill tiles well.
+constexpr int64_t kPlaneBytes = int64_t{384} << 10, kPlanePositions = 512;
 
 // The taps of one phase in one direction, and the outputs that they make: position y, from begin to end, is output y * step + origin.
 struct PassAxis {
@@ -64,7 +67,7 @@ class Correlation : CorrelationOperands<T> {
     C* const weights = scratch.atLeast<C>(total);
     if (weights == nullptr) return failMemory();
     for (int64_t i = 0; i < pass_count; ++i) pack(weights + passes[i].weights, passes[i], weight);
-    const Blocks blocks = Blocks::choose(whole, batch, channels, sizeof(C));
+    const Blocks blocks = Blocks::choose(whole, batch, channels, sizeof(C), kPlaneBytes, kPlanePositions);
     const int64_t units = blocks.count() * groups;
     const int64_t splits = std::min(panels_, std::max(threadCount() / std::max(units, int64_t{1}), int64_t{1}));
     const int64_t cost = rows * (all_taps + channels) * blocks.images * blocks.rows * whole.width.pitch / splits;
@@ -149,44 +152,78 @@ class Correlation : CorrelationOperands<T> {
   void runPanels(T* to, int64_t rows_left, int64_t count, const C* weights, int64_t taps, const C* planes, const int64_t* offsets,
                  const PlaneLayout& layout, const Pass& pass, int64_t first_row) const {
     constexpr int kWidth = ConvVector<C>::kWidth;
+    const int64_t pixels = out_height * out_width;
     alignas(64) C tile[kTileRows * tilePositions<C>(kTileRows) + kWidth];  // whole vectors are read past a segment
+    SegmentWalk walk(*this, layout, pass, first_row);
     for (int64_t q = 0; q < layout.end(); q += positions_) {
       Segment segments[4 * kWidth];
-      const int segment_count = findSegments(segments, layout, pass, first_row, q);
-      if (segment_count == 0) continue;
-      for (int64_t p = 0; p < count; ++p) {
+      const int segment_count = walk.next(segments, std::min(q + positions_, layout.end()));
+      for (int64_t p = 0; p < count && segment_count > 0; ++p) {
         const C* const panel = weights + p * (taps + 1) * height_;
-        tile_(tile, panel + height_, planes + q, offsets, taps, panel, relu);
+        T* const target = to + p * height_ * pixels;
         const int64_t height = std::min(rows_left - p * height_, height_);
-        for (int i = 0; i < segment_count; ++i) store(to + p * height_ * out_height * out_width, tile, height, segments[i], pass.width.step);
+        if constexpr (std::is_same_v<T, C>) {
+          if (segments[0].count == positions_ && pass.width.step == 1 && height == height_) {
+            tile_(target + segments[0].to, pixels, panel + height_, planes + q, offsets, taps, panel, relu);
+            continue;
+          }
+        }
+        tile_(tile, positions_, panel + height_, planes + q, offsets, taps, panel, relu);
+        for (int i = 0; i < segment_count; ++i) store(target, tile, height, segments[i], pass.width.step);
       }
     }
   }
 
-  // The runs of positions from q on that are outputs; `to` counts from the first image's first row of the output.
-  int findSegments(Segment* segments, const PlaneLayout& layout, const Pass& pass, int64_t first_row, int64_t q) const {
-    const PassAxis &h = pass.height, &w = pass.width;
-    const int64_t pitch = layout.width.pitch, stop = std::min(q + positions_, layout.end());
-    const int64_t row_begin = std::max(h.begin - first_row, int64_t{0}), row_end = std::min(h.end - first_row, layout.height.positions);
-    int count = 0;
-    for (int64_t line = q / pitch, start = q; start < stop; start = ++line * pitch) {
-      const int64_t image = line / layout.height.pitch, y = line % layout.height.pitch;
-      const int64_t begin = std::max(start, line * pitch + w.begin), end = std::min(stop, line * pitch + w.end);
-      if (y < row_begin || y >= row_end || begin >= end) continue;
-      const int64_t at = ((y + first_row) * h.step + h.origin) * out_width + (begin - line * pitch) * w.step + w.origin;
-      // What lies behind a segment in the same channel of the same block is stored later.
-      const int64_t room = h.step == 1 ? (row_end + first_row + h.origin) * out_width - at : end - begin;
-      segments[count++] = {begin - q, end - begin, image * groups * rows * out_height * out_width + at, room};
+  // Goes through the positions of a block, and finds the runs of them that are outputs.
+  class SegmentWalk {
+   public:
+    SegmentWalk(const Correlation& c, const PlaneLayout& layout, const Pass& pass, int64_t first_row)
+        : height_(pass.height), width_(pass.width), row_begin_(std::max(pass.height.begin - first_row, int64_t{0})),
+          row_end_(std::min(pass.height.end - first_row, layout.height.positions)), row_pitch_(layout.width.pitch),
+          image_pitch_(layout.height.pitch), out_width_(c.out_width), image_step_(c.groups * c.rows * c.out_height * c.out_width),
+          first_((first_row * pass.height.step + pass.height.origin) * c.out_width + pass.width.origin) {}
+
+    // The runs up to position `stop`; `to` counts from the beginning of the first image's channel.
+    int next(Segment* segments, int64_t stop) {
+      const int64_t start = at_;
+      int count = 0;
+      while (at_ < stop) {
+        const int64_t line_end = std::min(stop, line_ + row_pitch_);
+        const int64_t begin = std::max(at_, line_ + width_.begin), end = std::min(line_end, line_ + width_.end);
+        if (row_ >= row_begin_ && row_ < row_end_ && begin < end) {
+          const int64_t to = first_ + image_ + row_ * height_.step * out_width_ + (begin - line_) * width_.step;
+          // What lies behind a segment in the same channel of the same block is stored later.
+          const int64_t room = height_.step == 1 ? first_ - width_.origin + image_ + row_end_ * out_width_ - to : end - begin;
+          if (count > 0 && isNext(segments[count - 1], begin - start, to)) segments[count - 1].count += end - begin;
+          else segments[count++] = {begin - start, end - begin, to, room};
+        }
+        at_ = line_end;
+        if (at_ < line_ + row_pitch_) break;
+        line_ = at_;
+        if (++row_ == image_pitch_) {
+          row_ = 0;
+          image_ += image_step_;
+        }
+      }
+      return count;
     }
-    return count;
-  }
+
+   private:
+    bool isNext(const Segment& before, int64_t from, int64_t to) const {
+      return width_.step == 1 && before.from + before.count == from && before.to + before.count == to;
+    }
+
+    const PassAxis height_, width_;
+    const int64_t row_begin_, row_end_, row_pitch_, image_pitch_, out_width_, image_step_, first_;
+    int64_t at_ = 0, line_ = 0, row_ = 0, image_ = 0;
+  };
 
   void store(T* to, const C* tile, int64_t height, const Segment& segment, int64_t step) const {
     constexpr int64_t kWidth = ConvVector<C>::kWidth;
-    const int64_t vectors = ceilDivide(segment.count, kWidth);
+    const int64_t vectors = ceilDivide(segment.count, kWidth), pixels = out_height * out_width;
     for (int64_t i = 0; i < height; ++i) {
       const C* from = tile + i * positions_ + segment.from;
-      T* target = to + i * out_height * out_width + segment.to;
+      T* target = to + i * pixels + segment.to;
       if (step == 1 && vectors * kWidth <= segment.room) {
         for (int64_t v = 0; v < vectors; ++v) {
           for (int64_t j = 0; j < kWidth; ++j) target[v * kWidth + j] = static_cast<T>(from[v * kWidth + j]);

@@ -107,9 +107,12 @@ struct PlaneLayout {
   }
 };
 
+// Rows are short: without this, the compiler calls memcpy and memset for each.
+#define AX_SHORT_LOOPS __attribute__((optimize("no-tree-loop-distribute-patterns")))
+
 // Zeroes elements where `mask`, the output of a ReLU, is not positive; a null mask keeps all.
 template <class C, class T>
-void copyElements(C* __restrict to, const T* __restrict from, const T* __restrict mask, int64_t count, int64_t step) {
+AX_SHORT_LOOPS void copyElements(C* __restrict to, const T* __restrict from, const T* __restrict mask, int64_t count, int64_t step) {
   if (step == 1) {
     if (mask == nullptr) {
       for (int64_t j = 0; j < count; ++j) to[j] = static_cast<C>(from[j]);
@@ -127,7 +130,7 @@ void copyElements(C* __restrict to, const T* __restrict from, const T* __restric
 
 // Fills all planes of one channel. `from` and `mask` are the channel of the first image, `image_stride` elements from that of the next.
 template <class C, class T>
-void fillPlanes(C* to, const PlaneLayout& layout, const T* from, const T* mask, int64_t image_stride) {
+AX_SHORT_LOOPS void fillPlanes(C* to, const PlaneLayout& layout, const T* from, const T* mask, int64_t image_stride) {
   const Axis &h = layout.height, &w = layout.width;
   for (int64_t a = 0; a < h.slots; ++a) {
     for (int64_t b = 0; b < w.slots; ++b) {
@@ -141,7 +144,7 @@ void fillPlanes(C* to, const PlaneLayout& layout, const T* from, const T* mask, 
         for (int64_t i = 0; i < h.pitch; ++i, row += w.pitch) {
           const int64_t y = i * h.stride + a * h.dilation % h.stride - h.lead;
           if (y < 0 || y >= h.source || count == 0) {
-            std::fill(row, row + w.pitch, C(0));
+            for (int64_t j = 0; j < w.pitch; ++j) row[j] = C(0);
             continue;
           }
           const int64_t position = image * image_stride + y * w.source + at;

@@ -3,6 +3,7 @@
 #define AX_CPU_CONVOLUTION_TILES_H_
 #include <stdint.h>
 
+#include <type_traits>
 #include <utility>
 
 namespace ax {
@@ -29,9 +30,10 @@ constexpr int tileVectors(int rows) { return rows * 4 <= kTileRows ? 4 : 2; }
 template <class C>
 constexpr int tilePositions(int rows) { return tileVectors(rows) * ConvVector<C>::kWidth; }
 
-// tile (kRows, positions) = bias (kRows) + sum over taps of weights (taps, kRows) times x[offsets[tap] ...], then ReLU if wanted.
+// tile (kRows, positions), rows `stride` apart = bias (kRows) + sum over taps of weights (taps, kRows) times x[offsets[tap] ...], then ReLU
+// if wanted.
 template <class C, int kRows>
-void correlateTile(C* tile, const C* weights, const C* x, const int64_t* offsets, int64_t taps, const C* bias, bool relu) {
+void correlateTile(C* tile, int64_t stride, const C* weights, const C* x, const int64_t* offsets, int64_t taps, const C* bias, bool relu) {
   using V = typename ConvVector<C>::type;
   constexpr int kWidth = ConvVector<C>::kWidth, kVectors = tileVectors(kRows);
   V sums[kRows][kVectors];
@@ -57,13 +59,13 @@ void correlateTile(C* tile, const C* weights, const C* x, const int64_t* offsets
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       if (relu) sums[i][v] = sums[i][v] < V{} ? V{} : sums[i][v];  // NaN stays
-      *reinterpret_cast<V*>(tile + (i * kVectors + v) * kWidth) = sums[i][v];
+      *reinterpret_cast<V*>(tile + i * stride + v * kWidth) = sums[i][v];
     }
   }
 }
 
 template <class C>
-using CorrelateTile = void (*)(C*, const C*, const C*, const int64_t*, int64_t, const C*, bool);
+using CorrelateTile = void (*)(C*, int64_t, const C*, const C*, const int64_t*, int64_t, const C*, bool);
 
 template <class C, int... kRows>
 CorrelateTile<C> chooseCorrelateTile(int rows, std::integer_sequence<int, kRows...>) {
@@ -77,12 +79,48 @@ CorrelateTile<C> correlateTileOf(int rows) {
   return chooseCorrelateTile<C>(rows, std::make_integer_sequence<int, kTileRows>());
 }
 
-// sums (kRows, kTaps) = sum over `count` positions, a multiple of the vector's width, of g (kRows at g_stride) times x[offsets[tap] ...].
+// Adds the halves of every group of kGroup lanes: a's groups to the lower halves of the result's, b's to the upper ones.
+template <class C, int kGroup>
+typename ConvVector<C>::type addHalves(typename ConvVector<C>::type a, typename ConvVector<C>::type b) {
+  typedef std::conditional_t<sizeof(C) == 8, int64_t, int32_t> Lane;
+  typedef Lane Lanes __attribute__((vector_size(kConvBytes)));
+  constexpr int kWidth = ConvVector<C>::kWidth;
+  Lanes low{}, high{};
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) {
+    const int within = i % kGroup, source = within < kGroup / 2 ? i : kWidth + i - kGroup / 2;
+    low[i] = source;
+    high[i] = source + kGroup / 2;
+  }
+  return __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, high);
+}
+
+// Lane i of the result is the sum of the lanes of vectors[i], of which there are as many as lanes.
+template <class C, int kGroup = ConvVector<C>::kWidth>
+typename ConvVector<C>::type sumLanes(const typename ConvVector<C>::type* vectors) {
+  if constexpr (kGroup == 1) {
+    return vectors[0];
+  } else {
+    typename ConvVector<C>::type halves[kGroup / 2];
+#pragma GCC unroll 8
+    for (int i = 0; i < kGroup / 2; ++i) halves[i] = addHalves<C, kGroup>(vectors[i], vectors[i + kGroup / 2]);
+    return sumLanes<C, kGroup / 2>(halves);
+  }
+}
+
+// The room that the sums of a tile take: whole vectors.
+template <class C>
+constexpr int gradientRoom(int rows, int taps) {
+  return (rows * taps + ConvVector<C>::kWidth - 1) / ConvVector<C>::kWidth * ConvVector<C>::kWidth;
+}
+
+// sums (kRows, kTaps), filled up to whole vectors, += sum over `count` positions, a multiple of the vector's width, of g (kRows at
+// g_stride) times x[offsets[tap] ...].
 template <class C, int kRows, int kTaps>
 void correlateGradients(C* sums, const C* g, int64_t g_stride, const C* x, const int64_t* offsets, int64_t count) {
   using V = typename ConvVector<C>::type;
-  constexpr int kWidth = ConvVector<C>::kWidth, kCount = kRows * kTaps;
-  V lanes[kRows][kTaps] = {};
+  constexpr int kWidth = ConvVector<C>::kWidth, kRoom = gradientRoom<C>(kRows, kTaps);
+  V lanes[kRoom] = {};
   const C* from[kTaps];
   for (int n = 0; n < kTaps; ++n) from[n] = x + offsets[n];
   for (int64_t q = 0; q < count; q += kWidth) {
@@ -93,21 +131,11 @@ void correlateGradients(C* sums, const C* g, int64_t g_stride, const C* x, const
     for (int n = 0; n < kTaps; ++n) {
       const V part = *reinterpret_cast<const V*>(from[n] + q);
 #pragma GCC unroll 4
-      for (int i = 0; i < kRows; ++i) lanes[i][n] += rows[i] * part;
+      for (int i = 0; i < kRows; ++i) lanes[i * kTaps + n] += rows[i] * part;
     }
   }
-  alignas(64) C flat[kCount][kWidth];
-#pragma GCC unroll 4
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 9
-    for (int n = 0; n < kTaps; ++n) *reinterpret_cast<V*>(flat[i * kTaps + n]) = lanes[i][n];
-  }
-  for (int half = kWidth / 2; half > 0; half /= 2) {
-    for (int i = 0; i < kCount; ++i) {
-      for (int lane = 0; lane < half; ++lane) flat[i][lane] += flat[i][lane + half];
-    }
-  }
-  for (int i = 0; i < kCount; ++i) sums[i] = flat[i][0];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRoom; i += kWidth) *reinterpret_cast<V*>(sums + i) += sumLanes<C>(lanes + i);
 }
 
 template <class C>

@@ -202,23 +202,17 @@ function poolAttrs(
   const action = "pool";
   const kernel = sizesOf(kernelSize, directions, "kernelSize", 1, action);
   const borders = sizesOf(padding, directions, "padding", 0, action);
-  const distances = sizesOf(dilation, directions, "dilation", 1, action);
-  borders.forEach((border, i) => {
-    const reach = distances[i] * (kernel[i] - 1) + 1;
-    if (2 * border > reach) {
-      throw new RangeError(
-        `Cannot pool: padding must be at most half the window of ${reach}${
-          distances[i] === 1 ? "" : " with its dilation"
-        }, got ${border}`,
-      );
-    }
-  });
+  if (borders.some((border, i) => 2 * border > kernel[i])) {
+    throw new RangeError(
+      `Cannot pool: padding must be at most half of kernelSize, got [${borders}] for [${kernel}]`,
+    );
+  }
   return {
     directions,
     kernel,
     stride: stride === undefined ? kernel : sizesOf(stride, directions, "stride", 1, action),
     padding: borders,
-    dilation: distances,
+    dilation: sizesOf(dilation, directions, "dilation", 1, action),
     ceilMode,
     flags: 0,
     divisor: 0,
