@@ -76,9 +76,11 @@ const OPS = [
   "pooling",
   "batch_norm",
 ].map((op) => `ops/${op}.cu`);
-const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
 /** Sources of the CPU that are compiled for each level, as the operations are. */
-const PRODUCTS = ["gemm", "matmul", "convolution"].map((file) => `cpu/${file}.cc`);
+const CPU_OPS = ["gemm", "matmul", "convolution", "map", "tile", "convert", "reduction"].map((file) =>
+  `cpu/${file}.cc`
+);
+const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
 const CUDA = ["runtime", "memory", "matmul", "convolution"].map((file) => `cuda/${file}.cu`);
 
 /** What `--levels` and `--archs` leave of all that a library is compiled for. */
@@ -256,7 +258,7 @@ async function cpuJobs(
       `#define ${name} ${name}__${level}\n`
     );
     await Deno.writeTextFile(`${ROOT}${directory}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
-    for (const source of [...OPS, ...PRODUCTS]) {
+    for (const source of [...OPS, ...CPU_OPS]) {
       const object = `${source.replaceAll("/", "_")}.${level}`;
       add(`kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
     }

@@ -5,7 +5,6 @@
 //   team.sum<T>(count, f) and team.max<T>(count, f) combine f(i); team.isFirst() is true for the one member that writes results.
 //   A team is one thread on the CPU and a block on a GPU.
 // - forEachSpan(outer, inner, body): body(o, begin, end) for spans that cover [0, inner) of every o.
-// - reduceWalk<F, T>(out, x, walk, identity, scale, beta): see common/walk.h.
 // - checkIndices(index, count, limit, ignored): AX_ERROR_INDEX for a value outside [0, limit) that is not `ignored`; on a GPU the next
 //   synchronisation reports it, so bodies must not follow such an index.
 #ifndef AX_COMMON_BACKEND_H_

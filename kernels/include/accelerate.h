@@ -126,7 +126,7 @@ AX_API int32_t ax_memory_trim(void);
 // out[i] = value, contiguous. All dtypes.
 AX_OP int32_t ax_fill(int32_t dtype, uint32_t out, double out_offset, double count, double value);
 
-// out[i] = start + i * step, contiguous. float32, float64, int32, int64.
+// out[i] = start + i * step, contiguous, computed in double. All dtypes but bool.
 AX_OP int32_t ax_arange(int32_t dtype, uint32_t out, double out_offset, double count, double start, double step);
 
 // out = x, converted; strided on both sides. All pairs of dtypes. Float to integer truncates; to bool is `!= 0`.
@@ -156,15 +156,17 @@ AX_OP int32_t ax_dropout(int32_t dtype, uint32_t out, double out_offset, uint32_
 // Elementwise and reductions (operation ids: the lists in common/math.h, generated into ffi/op_ids.ts)
 // ---------------------------------------------------------------------------------------------------------------------
 
-// out = f(x; alpha, beta). float32, float64; the exact operations (see AX_UNARY_OPS) also int32, int64, uint8.
+// out = f(x; alpha, beta). Floating dtypes; the exact operations (see AX_UNARY_OPS) all dtypes; the integer ones int32, int64, uint8
+// and bool. bfloat16 and float16 are computed in float and rounded once, integers in int64 of which the lower bits are kept, bool
+// as 0 and 1, of which the result is whether it is not 0.
 AX_OP int32_t ax_unary(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count,
                        const void* layout, int32_t ndim, double alpha, double beta);
 
-// out = f(a, b; alpha, beta), same dtype for all. float32, float64; exact operations also int32, int64, uint8.
+// out = f(a, b; alpha, beta), same dtype for all. Dtypes as ax_unary. Integer division by 0 gives 0.
 AX_OP int32_t ax_binary(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
                         double b_offset, double count, const void* layout, int32_t ndim, double alpha, double beta);
 
-// out (bool) = f(a, b). All dtypes but bfloat16 and float16.
+// out (bool) = f(a, b). All dtypes.
 AX_OP int32_t ax_compare(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
                          double b_offset, double count, const void* layout, int32_t ndim);
 
@@ -173,14 +175,15 @@ AX_OP int32_t ax_where(int32_t dtype, uint32_t out, double out_offset, uint32_t 
                        double a_offset, uint32_t b, double b_offset, double count, const void* layout, int32_t ndim);
 
 // out = scale * reduction of x + beta * out; out is contiguous over the kept dimensions. `layout` holds kept_ndim shape
-// entries and kept_ndim strides of x, then reduced_ndim shape entries and reduced_ndim strides of x. Sums of float32 are kept in
-// at least 16 lanes and combined pairwise; an empty sum is 0, an empty maximum is AX_ERROR_ARGUMENT. float32, float64, int32,
-// int64 (beta and scale must be 0 and 1 for integers). NaN propagates through maximum and minimum.
-AX_OP int32_t ax_reduce(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
+// entries and kept_ndim strides of x, then reduced_ndim shape entries and reduced_ndim strides of x. x (dtype) is computed as in
+// ax_unary, and the result is converted to out_dtype once. Sums run in many lanes and are combined pairwise; an empty sum is 0, an
+// empty maximum is AX_ERROR_ARGUMENT. All dtypes; scale must be 1 for integers. NaN propagates through maximum and minimum. The
+// result does not depend on the number of threads.
+AX_OP int32_t ax_reduce(int32_t op, int32_t out_dtype, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
                         const void* layout, int32_t kept_ndim, int32_t reduced_ndim, double scale, double beta);
 
 // out (int64) = index of the first maximum (op AX_REDUCE_MAX) or minimum (AX_REDUCE_MIN), counted over the reduced dimensions
-// in row-major order; the first NaN wins. Layout as ax_reduce. float32, float64, int32, int64.
+// in row-major order; the first NaN wins. Layout as ax_reduce. All dtypes.
 AX_OP int32_t ax_arg_reduce(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
                             const void* layout, int32_t kept_ndim, int32_t reduced_ndim);
 

@@ -38,6 +38,7 @@ export function reduceInto(
   check(
     library.ax_reduce(
       op,
+      dtypeId(out.dtype),
       dtypeId(x.dtype),
       out.storage.id,
       out.offset,
