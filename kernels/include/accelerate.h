@@ -338,6 +338,63 @@ AX_OP int32_t ax_attention_backward(int32_t dtype, const void* operands, const v
 // Convolution, pooling and batch normalisation
 // ---------------------------------------------------------------------------------------------------------------------
 
+// Convolution (cross-correlation) of x (batch, in_channels, in_height, in_width) with weight (out_channels, in_channels / groups,
+// kernel_height, kernel_width). `geometry` is int32: batch, in_channels, in_height, in_width, out_channels, out_height, out_width,
+// kernel_height, kernel_width, stride_height, stride_width, padding_top, padding_left, dilation_height, dilation_width, groups; the
+// paddings below and on the right follow from the sizes. All operands contiguous. float32, float64; bfloat16 and float16 are
+// computed in float32.
+// out = convolution + bias (out_channels; id 0: none), then ReLU if `relu` is 1.
+AX_OP int32_t ax_convolution_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, uint32_t weight,
+                                     double weight_offset, uint32_t bias, double bias_offset, const void* geometry, int32_t relu);
+
+// out (like x) = d sum(gradient * convolution) / d x. `mask` (id 0: none) is the output of a fused ReLU: gradient counts where mask > 0.
+AX_OP int32_t ax_convolution_input_gradient(int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
+                                            uint32_t mask, double mask_offset, uint32_t weight, double weight_offset,
+                                            const void* geometry);
+
+// out (like weight) = d sum(gradient * convolution) / d weight + beta * out; bias_out (out_channels; id 0: not wanted) = the same for
+// the bias with bias_beta. `mask` as above. Sums are parted by the number of threads, and added in a fixed order.
+AX_OP int32_t ax_convolution_weight_gradient(int32_t dtype, uint32_t out, double out_offset, uint32_t bias_out,
+                                             double bias_out_offset, uint32_t gradient, double gradient_offset, uint32_t mask,
+                                             double mask_offset, uint32_t x, double x_offset, const void* geometry, double beta,
+                                             double bias_beta);
+
+enum { AX_POOL_ADAPTIVE = 1, AX_POOL_INCLUDE_PADDING = 2 };
+
+// Pooling of planes. `geometry` is int32: planes, in_height, in_width, out_height, out_width, kernel_height, kernel_width,
+// stride_height, stride_width, padding_height, padding_width, dilation_height, dilation_width, flags, divisor. All operands contiguous.
+// float32, float64; bfloat16 and float16 are computed in float32.
+// out = maximum of each window; indices (int32) = its position in the plane. Padding never wins; NaN does, the last of a window.
+AX_OP int32_t ax_max_pool_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t indices, double indices_offset,
+                                  uint32_t x, double x_offset, const void* geometry);
+// out (like x) = the gradients of the windows, each at its index.
+AX_OP int32_t ax_max_pool_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
+                                   uint32_t indices, double indices_offset, const void* geometry);
+
+// out = sum of each window / divisor; a divisor of 0 stands for the window's size, with AX_POOL_INCLUDE_PADDING with its padding. No
+// dilation. With AX_POOL_ADAPTIVE window o of an axis is [floor(o in / out), ceil((o + 1) in / out)).
+AX_OP int32_t ax_average_pool_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
+                                      const void* geometry);
+// out (like x) = the gradients of the windows, divided and spread over them.
+AX_OP int32_t ax_average_pool_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
+                                       const void* geometry);
+
+// Batch normalisation of x (batch, channels, pixels), then ReLU if wanted: (x - mean) * rsqrt(variance + eps) * weight + bias for each
+// channel. `settings` is double[9]: batch, channels, pixels, is_training, relu, momentum, eps, beta of weight_out, beta of bias_out.
+// Training uses the mean and the biased variance of the batch, and moves running_mean and running_var (unbiased) towards them by
+// `momentum`; otherwise those two are used. `statistics` (2, channels) receives mean and rsqrt(variance + eps). Ids 0: no weight, bias
+// or running statistics. float32, float64; for bfloat16 and float16 everything but `statistics`, which is float32, has that dtype.
+AX_OP int32_t ax_batch_norm_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t statistics, uint32_t running_mean,
+                                    double running_mean_offset, uint32_t running_var, double running_var_offset, uint32_t x,
+                                    double x_offset, uint32_t weight, double weight_offset, uint32_t bias, double bias_offset,
+                                    const void* settings);
+
+// Gradients of x, weight and bias; an output of id 0 is not wanted. `mask` (id 0: none; offset 0) is the output of a fused ReLU.
+AX_OP int32_t ax_batch_norm_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t weight_out, double weight_out_offset,
+                                     uint32_t bias_out, double bias_out_offset, uint32_t gradient, double gradient_offset,
+                                     uint32_t x, double x_offset, uint32_t mask, uint32_t weight, double weight_offset,
+                                     uint32_t statistics, const void* settings);
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Optimizers over flat ranges (contiguous; float32, float64, bfloat16, float16: the 16-bit ones are computed in float32)
 // ---------------------------------------------------------------------------------------------------------------------
