@@ -68,6 +68,8 @@ const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "opti
   `ops/${op}.cu`
 );
 const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
+/** Sources of the CPU that are compiled for each level, as the operations are. */
+const PRODUCTS = ["gemm", "matmul"].map((file) => `cpu/${file}.cc`);
 const CUDA = ["runtime", "memory", "matmul"].map((file) => `cuda/${file}.cu`);
 
 /** What `--levels` and `--archs` leave of all that a library is compiled for. */
@@ -245,7 +247,7 @@ async function cpuJobs(
       `#define ${name} ${name}__${level}\n`
     );
     await Deno.writeTextFile(`${ROOT}${directory}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
-    for (const source of [...OPS, "cpu/matmul.cc"]) {
+    for (const source of [...OPS, ...PRODUCTS]) {
       const object = `${source.replaceAll("/", "_")}.${level}`;
       add(`kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
     }

@@ -193,16 +193,20 @@ enum {
   AX_EPILOGUE_BIAS = 1,            // + bias (n)
   AX_EPILOGUE_BIAS_RELU = 2,       // relu(. + bias)
   AX_EPILOGUE_BIAS_GELU = 3,       // gelu(. + bias), exact; aux, unless its id is 0, receives . + bias
-  AX_EPILOGUE_RELU_GRAD = 4,       // . * (aux > 0), aux is the output of the ReLU
-  AX_EPILOGUE_GELU_GRAD = 5        // . * gelu'(aux), aux is the input of the GELU
+  AX_EPILOGUE_BIAS_GELU_TANH = 4,  // the same with the approximation by tanh
+  AX_EPILOGUE_BIAS_RESIDUAL = 5,   // . + bias + aux
+  AX_EPILOGUE_RELU_GRAD = 6,       // . * (aux > 0), aux is the output of the ReLU
+  AX_EPILOGUE_GELU_GRAD = 7,       // . * gelu'(aux), aux is the input of the GELU
+  AX_EPILOGUE_GELU_TANH_GRAD = 8   // the same for the approximation by tanh
 };
 
-// out (batch, m, n) = epilogue(alpha * a (batch, m, k) x b (batch, k, n)) + beta * out. float32, float64.
+// out (batch, m, n) = epilogue(alpha * a (batch, m, k) x b (batch, k, n) + beta * out). float32, float64, bfloat16, float16; the
+// 16-bit ones are summed in float32 and rounded once, after the epilogue.
 // `shape` is int32: batch, m, n, k, transpose_a, transpose_b, lda, ldb, ldc, batch_stride_a, batch_stride_b,
 // batch_stride_out. Matrices are row-major with leading dimension ld (elements between rows of the stored matrix); transpose_a
 // means that a is stored (k, m), transpose_b that b is stored (n, k). A batch stride of 0 shares the matrix. bias and aux
-// (same layout as out) are read or written only where the epilogue says so; bias id 0 means no bias. k = 0 gives zeros.
-// out must not overlap an input, aux excepted.
+// (same layout as out) are read or written only where the epilogue says so; bias id 0 means no bias. beta needs epilogue 0.
+// k = 0 makes the product 0. out must not overlap an input; aux that is read may be out itself.
 AX_OP int32_t ax_matmul(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
                         double b_offset, uint32_t bias, double bias_offset, uint32_t aux, double aux_offset,
                         const void* shape, int32_t epilogue, double alpha, double beta);

@@ -8,6 +8,7 @@ import { DTypeError, ShapeError } from "../core/errors.ts";
 import { withScope } from "../core/scope.ts";
 import { contiguousStrides, formatShape, type Shape, sizeOf } from "../core/shape.ts";
 import { CATEGORY } from "../core/storage.ts";
+import { bump } from "../core/version.ts";
 import { contiguous, copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { flatten, flatZeros, nextOffset } from "./flat.ts";
@@ -186,6 +187,7 @@ export abstract class Optimizer<Settings extends object> {
         if (parameter.grad === null) continue;
         const gradient = usable(parameter.grad, parameter);
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
+        bump(parameter.versions, "an optimizer's step()");
         this.advance(slot.numbers, group);
         if (run !== null && this.isElementwise && continues(run, parameter, gradient, slot)) {
           run.count = slot.offset - run.stateOffset + parameter.size;
