@@ -64,10 +64,12 @@ const SHARED = [
   "comm_api",
 ]
   .map((file) => `common/${file}.cc`);
-const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers"].map((op) => `ops/${op}.cu`);
+const OPS = ["elementwise", "copy", "random", "reduce", "index", "gather", "losses", "optimizers"].map((op) =>
+  `ops/${op}.cu`
+);
 const CPU_OPS = ["matmul", "map", "tile", "convert", "reduction"].map((file) => `cpu/${file}.cc`);
-const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
-const CUDA = ["runtime", "memory", "matmul"].map((file) => `cuda/${file}.cu`);
+const CPU = ["host_allocator", "memory", "thread_pool", "library", "sort"].map((file) => `cpu/${file}.cc`);
+const CUDA = ["runtime", "memory", "matmul", "sort"].map((file) => `cuda/${file}.cu`);
 
 /** What `--levels` and `--archs` leave of all that a library is compiled for. */
 interface Targets {
