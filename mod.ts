@@ -40,7 +40,7 @@ export { device, type DeviceName, devices } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";
 export { type MemoryStats, memoryStats } from "./src/memory_stats.ts";
-export { noGrad } from "./src/core/op.ts";
+export { enableGrad, noGrad } from "./src/core/op.ts";
 export { manualSeed } from "./src/core/random.ts";
 export * from "./src/creation.ts";
 export * as data from "./src/data/mod.ts";

@@ -64,11 +64,13 @@ const SHARED = [
   "comm_api",
 ]
   .map((file) => `common/${file}.cc`);
-const OPS = ["elementwise", "copy", "random", "reduce", "index", "gather", "losses", "optimizers"].map((op) =>
-  `ops/${op}.cu`
-);
-const CPU_OPS = ["matmul", "map", "tile", "convert", "reduction"].map((file) => `cpu/${file}.cc`);
+const OPS = ["elementwise", "copy", "random", "reduce", "index", "gather", "losses", "optimizers", "adafactor"].map((
+  op,
+) => `ops/${op}.cu`);
 const CPU = ["host_allocator", "memory", "thread_pool", "library", "sort"].map((file) => `cpu/${file}.cc`);
+/** Sources of the CPU that are compiled for each level, as the operations are. */
+const PRODUCTS = ["gemm", "matmul"].map((file) => `cpu/${file}.cc`);
+const LOOPS = ["map", "tile", "convert", "reduction"].map((file) => `cpu/${file}.cc`);
 const CUDA = ["runtime", "memory", "matmul", "sort"].map((file) => `cuda/${file}.cu`);
 
 /** What `--levels` and `--archs` leave of all that a library is compiled for. */
@@ -246,7 +248,7 @@ async function cpuJobs(
       `#define ${name} ${name}__${level}\n`
     );
     await Deno.writeTextFile(`${ROOT}${directory}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
-    for (const source of [...OPS, ...CPU_OPS]) {
+    for (const source of [...OPS, ...PRODUCTS, ...LOOPS]) {
       const object = `${source.replaceAll("/", "_")}.${level}`;
       add(`kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
     }

@@ -4,12 +4,13 @@
  * @module
  */
 import { BINARY } from "../ffi/op_ids.ts";
-import { ReleasedError, ShapeError } from "./core/errors.ts";
-import { Node, WRITTEN } from "./core/node.ts";
+import { AutogradError, ShapeError } from "./core/errors.ts";
+import { type GradientHook, Node, WRITTEN } from "./core/node.ts";
 import { empty, runBackward, viewOf } from "./core/op.ts";
 import { emptyScope, endScope, enterScope, withScope } from "./core/scope.ts";
 import { formatShape, sameShape } from "./core/shape.ts";
 import { CATEGORY } from "./core/storage.ts";
+import { bump } from "./core/version.ts";
 import { binary, binaryInto, contiguous, copied, copyInto, fillInto } from "./ops/launch.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -55,6 +56,7 @@ function seedFor(root: Tensor): Tensor {
 function accumulateLeaf(leaf: Tensor, gradient: Tensor, exclusive: boolean): void {
   const slot = leaf.gradSlot;
   if (slot !== null) {
+    bump(slot.versions, "backward()");
     if (leaf.grad === null) copyInto(slot, gradient);
     else binaryInto(slot, BINARY.add, slot, gradient);
     leaf.grad = slot;
@@ -66,7 +68,70 @@ function accumulateLeaf(leaf: Tensor, gradient: Tensor, exclusive: boolean): voi
     leaf.grad = own.keep();
   } else {
     binaryInto(leaf.grad, BINARY.add, leaf.grad, gradient);
+    bump(leaf.grad.versions, "backward()");
   }
+}
+
+/** What the hooks make of a gradient: the gradient itself, or a handle on what one of them returned. */
+function applyHooks(hooks: Set<GradientHook>, gradient: Tensor): Tensor {
+  let current = gradient;
+  for (const hook of [...hooks]) {
+    // The hook's own handle: it is released with the rest of the pass, unless the hook keeps it.
+    const result = hook(viewOf(current, current.shape, current.strides, current.offset, "grad"));
+    if (result === undefined) continue;
+    if (!sameShape(result.shape, gradient.shape) || result.dtype !== gradient.dtype) {
+      throw new AutogradError(
+        `Cannot use the gradient that a hook returned: its shape and dtype must stay ${
+          formatShape(gradient.shape)
+        } and ` +
+          `${gradient.dtype}, got ${formatShape(result.shape)} and ${result.dtype}`,
+      );
+    }
+    result.checkLive("a hook");
+    const next = alias(result);
+    if (current !== gradient) current.dispose();
+    current = next;
+  }
+  return current;
+}
+
+/** Adds to the `grad` of a tensor that is no leaf; it lives as long as the tensor. */
+function retain(tensor: Tensor, gradient: Tensor): void {
+  const total = owned(
+    tensor.grad === null ? copied(gradient, "grad") : binary(BINARY.add, tensor.grad, gradient, gradient.shape, "grad"),
+  );
+  if (tensor.scope === undefined) {
+    total.keep();
+  } else {
+    total.scope = tensor.scope;
+    tensor.scope.tensors.push(total);
+  }
+  tensor.grad = total;
+}
+
+function runNodeHooks(node: Node, gradient: Tensor): Tensor {
+  const { hooks, retaining } = node.hooks!;
+  const result = applyHooks(hooks, gradient);
+  if (result !== gradient) gradient.dispose();
+  for (const tensor of retaining) retain(tensor, result);
+  return result;
+}
+
+/** Collects the gradient of a leaf with hooks, which want all of it at once. */
+function collectLeaf(leaf: Tensor, gradient: Tensor, exclusive: boolean): void {
+  const found = leaf.leafHooks!;
+  if (found.pending !== null) found.pending = added(found.pending, gradient);
+  else found.pending = exclusive ? owned(gradient) : alias(gradient);
+}
+
+function finishLeaf(leaf: Tensor): void {
+  const found = leaf.leafHooks!;
+  if (found.pending === null) return;
+  const result = applyHooks(found.hooks, found.pending);
+  accumulateLeaf(leaf, result, false);
+  if (result !== found.pending) result.dispose();
+  found.pending.dispose();
+  found.pending = null;
 }
 
 let pass = 0;
@@ -93,9 +158,10 @@ function collect(root: Node, leaves: Tensor[]): Node[] {
 }
 
 function propagate(node: Node): void {
-  const gradient = node.gradient;
+  let gradient = node.gradient;
   const { edges } = node;
   if (gradient !== null) {
+    if (node.hooks !== null) gradient = node.gradient = runNodeHooks(node, gradient);
     const gradients = node.op.vjp!(node, gradient);
     for (let i = 0; i < edges.length; i++) {
       const edge = edges[i];
@@ -104,18 +170,29 @@ function propagate(node: Node): void {
       if (part === WRITTEN) {
         const leaf = edge as Tensor;
         leaf.grad = leaf.gradSlot;
+        bump(leaf.grad!.versions, "backward()");
         continue;
       }
       const exclusive = part !== gradient && gradients.indexOf(part) === gradients.lastIndexOf(part);
-      if (!(edge instanceof Node)) accumulateLeaf(edge, part, exclusive);
+      if (!(edge instanceof Node)) (edge.leafHooks === null ? accumulateLeaf : collectLeaf)(edge, part, exclusive);
       else if (edge.gradient !== null) edge.gradient = added(edge.gradient, part);
       else edge.gradient = exclusive ? owned(part) : alias(part);
     }
   }
   for (const edge of edges) {
     if (edge === null || edge instanceof Node) continue;
-    if (--edge.edgeCount === 0) edge.onGradient?.(edge);
+    if (--edge.edgeCount > 0) continue;
+    if (edge.leafHooks !== null) finishLeaf(edge);
+    edge.onGradient?.(edge);
   }
+}
+
+/** Options of `backward`. */
+export interface BackwardOptions {
+  /** Keep the graph and what it saved, so that backward can run through it again. Default false. */
+  retainGraph?: boolean;
+  /** Second derivatives are not there: true is an error. */
+  createGraph?: boolean;
 }
 
 /**
@@ -125,10 +202,15 @@ function propagate(node: Node): void {
  * @param gradient The gradient of the root; default 1, for a root of one element.
  * @throws {ShapeError} When the root has more than one element and no gradient is given.
  * @throws {ReleasedError} When the graph was freed before.
+ * @throws {AutogradError} When a tensor that the graph saved was changed in place since, or a hook returns a wrong gradient.
  */
-export function backward(root: Tensor, gradient?: Tensor): void {
+export function backward(root: Tensor, gradient: Tensor | undefined, options: BackwardOptions): void {
+  const { retainGraph = false, createGraph = false } = options;
+  if (createGraph) {
+    throw new AutogradError("Cannot run backward with createGraph: derivatives of derivatives are not implemented");
+  }
   if (!root.requiresGrad) {
-    throw new ReleasedError("Cannot run backward: the tensor does not depend on one that requires a gradient");
+    throw new AutogradError("Cannot run backward: the tensor does not depend on one that requires a gradient");
   }
   if (gradient === undefined && root.size !== 1) {
     throw new ShapeError(
@@ -151,7 +233,13 @@ export function backward(root: Tensor, gradient?: Tensor): void {
     try {
       const seed = gradient ?? seedFor(root);
       if (root.node === null) {
-        accumulateLeaf(root, contiguous(seed), false);
+        if (root.leafHooks === null) {
+          accumulateLeaf(root, contiguous(seed), false);
+        } else {
+          collectLeaf(root, seed, false);
+          leaves.push(root);
+          finishLeaf(root);
+        }
         root.onGradient?.(root);
         return;
       }
@@ -160,13 +248,22 @@ export function backward(root: Tensor, gradient?: Tensor): void {
       for (const node of nodes) {
         propagate(node);
         node.gradient?.dispose();
-        node.release(SCOPE_LABEL);
+        node.gradient = null;
+        if (!retainGraph) node.release(SCOPE_LABEL);
         emptyScope(scope);
       }
     } finally {
       // After an error, what nodes still own must not stay behind.
-      for (const node of nodes) node.gradient?.dispose();
-      for (const leaf of leaves) leaf.edgeCount = 0;
+      for (const node of nodes) {
+        node.gradient?.dispose();
+        node.gradient = null;
+      }
+      for (const leaf of leaves) {
+        leaf.edgeCount = 0;
+        if (leaf.leafHooks === null) continue;
+        leaf.leafHooks.pending?.dispose();
+        leaf.leafHooks.pending = null;
+      }
       endScope(scope);
     }
   });

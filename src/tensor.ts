@@ -1,41 +1,109 @@
 /**
  * The tensor: a typed, strided window on a storage, with PyTorch's methods in camelCase. Methods are thin: the operations are in
- * `ops/`. Elementwise methods are in tensor_elementwise.ts, views in tensor_views.ts.
+ * `ops/`. Elementwise methods are in tensor_elementwise.ts, those in place in tensor_in_place.ts, views in tensor_views.ts.
  *
  * @module
  */
-import { backward } from "./autograd.ts";
+import { backward, type BackwardOptions } from "./autograd.ts";
 import { type Device, device as findDevice, type DeviceName } from "./core/device.ts";
 import { type DType, type HostArray, hostArray, isFloating } from "./core/dtype.ts";
-import { DTypeError, ReleasedError, ShapeError } from "./core/errors.ts";
+import { AutogradError, DTypeError, ShapeError } from "./core/errors.ts";
+import { type GradientHook, hooksOf } from "./core/node.ts";
 import { registerTensor, viewOf } from "./core/op.ts";
 import { ScalarStorage } from "./core/scalar_slab.ts";
-import { formatShape, sameShape } from "./core/shape.ts";
+import { formatShape, normalizeDims, sameShape, sizeOf } from "./core/shape.ts";
 import { formatTensor } from "./format.ts";
 import { cast, clone, contiguousOf, readBytes, toDevice } from "./ops/copy.ts";
 import { matmul } from "./ops/matmul.ts";
 import { argReduce, max, mean, min, type ReduceOptions, sum } from "./ops/reduce.ts";
-import { TensorElementwise } from "./tensor_elementwise.ts";
+import { TensorInPlace } from "./tensor_in_place.ts";
 
 /** Nested arrays of numbers, as `toArray` returns them. */
 export type NestedArray = number | NestedArray[];
 
 /** An n-dimensional array on a device. */
-export class Tensor extends TensorElementwise {
+export class Tensor extends TensorInPlace {
   /** Sets whether gradients are computed. */
   requiresGrad_(value = true): this {
     if (value && !isFloating(this.dtype)) {
       throw new DTypeError(`Cannot require a gradient of ${this.dtype}: only floating tensors have one`);
     }
-    if (this.node !== null) throw new ReleasedError("Cannot change requiresGrad of a result: use detach() first");
+    if (this.node !== null) {
+      if (value) return this;
+      throw new AutogradError(
+        "Cannot stop the gradient of a result: only a leaf can change requiresGrad. Use detach()",
+      );
+    }
     this.requiresGrad = value;
     return this;
   }
 
-  /** Adds the gradients of this tensor to the `grad` of every leaf it depends on. */
-  backward(gradient?: Tensor): void {
+  /**
+   * Adds the gradients of this tensor to the `grad` of every leaf it depends on: `backward()`, `backward({ retainGraph: true })`
+   * or `backward(gradient, { retainGraph: true })`.
+   *
+   * @param gradient The gradient of this tensor; default 1, for a tensor of one element.
+   * @param options See {@link BackwardOptions}.
+   */
+  backward(gradient?: Tensor | BackwardOptions, options: BackwardOptions = {}): void {
     this.checkLive("backward");
-    backward(this, gradient);
+    if (gradient === undefined || gradient instanceof Tensor) backward(this, gradient, options);
+    else backward(this, undefined, gradient);
+  }
+
+  /**
+   * Makes backward fill `grad` also of a tensor that is not a leaf. `grad` lives as long as the tensor.
+   *
+   * @throws {AutogradError} When the tensor requires no gradient.
+   */
+  retainGrad(): this {
+    this.checkLive("retainGrad");
+    if (!this.requiresGrad) throw new AutogradError("Cannot retain the gradient of a tensor that requires none");
+    const { node } = this;
+    if (node === null) return this;
+    const { retaining } = hooksOf(node);
+    if (!retaining.includes(this)) retaining.push(this);
+    return this;
+  }
+
+  /**
+   * Calls a function with the gradient of this tensor as soon as backward has all of it. What the function returns replaces the
+   * gradient. As in PyTorch it belongs to the values of now: a later change in place does not move it.
+   *
+   * @param hook The gradient it receives must not be changed; call `keep()` on it to hold it after backward.
+   * @returns A handle whose `remove()` ends the calls.
+   * @throws {AutogradError} When the tensor requires no gradient.
+   *
+   * @example
+   * ```ts
+   * import { assert } from "@std/assert";
+   * import { tensor } from "../mod.ts";
+   * const x = tensor([1, 2], { requiresGrad: true });
+   * const handle = x.registerHook((gradient) => gradient.mul(10));
+   * x.sum().backward();
+   * assert(x.grad!.toArray().join() === "10,10");
+   * handle.remove();
+   * ```
+   */
+  registerHook(hook: GradientHook): { remove(): void } {
+    this.checkLive("registerHook");
+    if (!this.requiresGrad) throw new AutogradError("Cannot register a hook on a tensor that requires no gradient");
+    // An own function, so that the same one can be registered twice.
+    const entry: GradientHook = (gradient) => hook(gradient);
+    if (this.node !== null) {
+      const { hooks } = hooksOf(this.node);
+      hooks.add(entry);
+      return { remove: () => void hooks.delete(entry) };
+    }
+    const { hooks } = this.leafHooks ??= { hooks: new Set(), pending: null };
+    hooks.add(entry);
+    return {
+      remove: () => {
+        hooks.delete(entry);
+        // Without hooks, derivatives may write into the flat gradients again.
+        if (hooks.size === 0 && this.leafHooks?.pending === null) this.leafHooks = null;
+      },
+    };
   }
 
   /** A view without history. */
@@ -108,7 +176,8 @@ export class Tensor extends TensorElementwise {
     const dims = dim === undefined ? {} : { dim };
     const centred = this.sub(mean(this, { ...dims, keepDim: true }));
     const total = sum(centred.square(), { ...dims, keepDim });
-    return total.div(this.size / Math.max(total.size, 1) - (unbiased ? 1 : 0));
+    const count = sizeOf(normalizeDims(dim, this.shape.length, "var").map((each) => this.shape[each]));
+    return total.div(Math.max(0, count - (unbiased ? 1 : 0)));
   }
   max(options: ReduceOptions & { dim: number }): { values: Tensor; indices: Tensor };
   max(): Tensor;

@@ -6,11 +6,20 @@
 import type { DeviceName } from "./core/device.ts";
 import type { DType } from "./core/dtype.ts";
 import { ReleasedError, ShapeError } from "./core/errors.ts";
-import type { Node } from "./core/node.ts";
+import { type GradientHook, moveRetained, type Node } from "./core/node.ts";
+import type { Viewed } from "./core/op.ts";
 import type { Scope } from "./core/scope.ts";
 import { formatShape, isContiguous, type Shape, sizeOf } from "./core/shape.ts";
 import type { Storage } from "./core/storage.ts";
+import type { Versioned } from "./core/version.ts";
+import { viewNode } from "./ops/view_node.ts";
 import type { Tensor } from "./tensor.ts";
+
+/** Hooks on the gradient of a leaf, and the part of it that the running backward pass has found so far. */
+export interface LeafHooks {
+  readonly hooks: Set<GradientHook>;
+  pending: Tensor | null;
+}
 
 /** Memory, shape and lifetime of a tensor. */
 export abstract class TensorBase {
@@ -26,12 +35,14 @@ export abstract class TensorBase {
   readonly size: number;
   /** Whether elements lie in row-major order without gaps. */
   readonly isContiguous: boolean;
-  /** Whether `backward()` computes a gradient for this tensor, or through it. */
-  requiresGrad = false;
   /** The gradient that `backward()` has summed up, for leaves. */
   grad: Tensor | null = null;
-  /** @internal The operation that made the tensor, when a gradient must flow through it. */
-  node: Node | null = null;
+  /** @internal What counts the changes in place of this memory; shared with all views. */
+  versions: Versioned;
+  /** @internal Of which tensor this is a view. */
+  viewed: Viewed | null = null;
+  /** @internal Hooks on the gradient of this leaf. */
+  leafHooks: LeafHooks | null = null;
   /** @internal The place of the gradient in a flat storage. */
   gradSlot: Tensor | null = null;
   /** @internal Called by backward when the gradient of this leaf is complete. */
@@ -41,6 +52,8 @@ export abstract class TensorBase {
   /** @internal The scope that releases the tensor. */
   scope: Scope | undefined = undefined;
   readonly #origin: string;
+  #requiresGrad = false;
+  #node: Node | null = null;
   #releasedWhen: string | null = null;
 
   /** @internal Use `tensor`, `zeros`, `randn` and the like. */
@@ -60,6 +73,39 @@ export abstract class TensorBase {
     this.size = sizeOf(shape);
     this.isContiguous = isContiguous(shape, strides);
     this.#origin = origin;
+    this.versions = storage;
+  }
+
+  /** Whether `backward()` computes a gradient for this tensor, or through it. A view does when its base does. */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad || (this.viewed !== null && this.viewed.base.requiresGrad);
+  }
+  set requiresGrad(value: boolean) {
+    this.#requiresGrad = value;
+  }
+
+  /** @internal The operation that made the tensor, when a gradient must flow through it. */
+  get node(): Node | null {
+    const { viewed } = this;
+    // A change in place of the base gave it another history, which is that of its views too.
+    if (viewed !== null && viewed.seen !== viewed.base.#node) {
+      viewed.seen = viewed.base.#node;
+      const before = this.#node;
+      this.#node = viewNode(this.self, viewed.base);
+      if (before !== null && this.#node !== null) moveRetained(this.self, before, this.#node);
+    }
+    return this.#node;
+  }
+
+  /** @internal Sets the operation that made the tensor. */
+  record(node: Node): void {
+    this.#node = node;
+    this.#requiresGrad = true;
+  }
+
+  /** How often this memory was changed in place, by this tensor or by another one that shares it. */
+  get version(): number {
+    return this.versions.version;
   }
 
   /** @internal The tensor, for methods that are declared in a class below it. */
@@ -107,12 +153,14 @@ export abstract class TensorBase {
     this.storage.release();
   }
 
-  /** @internal Moves a contiguous parameter to another place, which already holds its values. */
-  rebind(storage: Storage, offset: number): void {
+  /** @internal Moves a contiguous parameter to another place, which already holds its values. `versions` counts
+   * the changes there. */
+  rebind(storage: Storage, offset: number, versions: Versioned): void {
     storage.retain();
     this.storage.release();
     this.storage = storage;
     this.offset = offset;
+    this.versions = versions;
   }
 
   /** Takes the tensor out of its scope: it lives until `dispose()`, or until nobody holds it. */

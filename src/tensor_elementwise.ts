@@ -1,24 +1,20 @@
 /**
- * The elementwise methods of a tensor: arithmetic, comparisons, and their twins in place.
+ * The elementwise methods of a tensor: arithmetic and comparisons.
  *
  * @module
  */
-import { BINARY, UNARY } from "../ffi/op_ids.ts";
 import { isFloating } from "./core/dtype.ts";
-import { ReleasedError } from "./core/errors.ts";
-import { empty, isGradEnabled } from "./core/op.ts";
+import { empty } from "./core/op.ts";
 import { applyBinary, applyCompare, type BinaryName } from "./ops/binary.ts";
-import { cast, toDevice } from "./ops/copy.ts";
-import { binaryInto, copyInto, fillInto, unaryInto } from "./ops/launch.ts";
+import { fillInto } from "./ops/launch.ts";
 import { applyUnary } from "./ops/unary.ts";
-import * as views from "./ops/view.ts";
 import type { Tensor } from "./tensor.ts";
 import { TensorViews } from "./tensor_views.ts";
 
 /** A tensor or a number where either is accepted. */
 export type Operand = Tensor | number;
 
-/** Arithmetic, comparisons, and changes in place. */
+/** Arithmetic and comparisons. */
 export abstract class TensorElementwise extends TensorViews {
   // Arithmetic. A number keeps the tensor's dtype, unless a fraction meets an integer tensor.
 
@@ -48,6 +44,9 @@ export abstract class TensorElementwise extends TensorViews {
   }
   /** Power, elementwise. */
   pow(exponent: Operand): Tensor {
+    // PyTorch computes these two by other functions, which differ for infinities.
+    if (exponent === 2) return applyUnary("square", this.self);
+    if (exponent === 0.5) return applyUnary("sqrt", this.self);
     if (typeof exponent === "number") return applyUnary("powScalar", this.self, { alpha: exponent, beta: 0 });
     return this.#binary("pow", exponent);
   }
@@ -125,50 +124,5 @@ export abstract class TensorElementwise extends TensorViews {
   }
   ge(other: Operand): Tensor {
     return this.#compare("ge", other);
-  }
-
-  // In place. Autograd keeps no versions yet, so these are refused where a gradient flows.
-
-  #inPlace(name: string): void {
-    this.checkLive(name);
-    if (this.requiresGrad && isGradEnabled()) {
-      throw new ReleasedError(
-        `Cannot change a tensor that requires a gradient in place with ${name}: do it inside noGrad()`,
-      );
-    }
-  }
-  add_(other: Operand, { alpha = 1 }: { alpha?: number } = {}): this {
-    this.#inPlace("add_");
-    if (typeof other === "number") unaryInto(this.self, UNARY.add_scalar, this.self, other * alpha);
-    else binaryInto(this.self, BINARY.add, this.self, this.#operand(other), alpha);
-    return this;
-  }
-  sub_(other: Operand, { alpha = 1 }: { alpha?: number } = {}): this {
-    return this.add_(other, { alpha: -alpha });
-  }
-  mul_(other: Operand): this {
-    this.#inPlace("mul_");
-    if (typeof other === "number") unaryInto(this.self, UNARY.mul_scalar, this.self, other);
-    else binaryInto(this.self, BINARY.mul, this.self, this.#operand(other));
-    return this;
-  }
-  zero_(): this {
-    return this.fill_(0);
-  }
-  fill_(value: number): this {
-    this.#inPlace("fill_");
-    if (this.isContiguous) fillInto(this.self, value);
-    else copyInto(this.self, fillInto(empty(this.storage.device, [], this.dtype, "fill_"), value));
-    return this;
-  }
-  copy_(source: Tensor): this {
-    this.#inPlace("copy_");
-    source.checkLive("copy_");
-    copyInto(this.self, toDevice(views.expand(source, this.shape), this.storage.device));
-    return this;
-  }
-  #operand(other: Tensor): Tensor {
-    other.checkLive("an in-place operation");
-    return views.expand(cast(other, this.dtype), this.shape);
   }
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/hd.h"
+#include "common/special.h"
 
 // Exact operations are compiled for all types; floating ones for float and double; integer ones for int64 only, in which all
 // integers and bool are computed.
@@ -177,21 +178,27 @@ AX_UNARY(RsubScalar, T(alpha - x))
 AX_UNARY(Clamp, x < alpha ? alpha : (x > beta ? beta : x))
 AX_UNARY(Relu, x < T(0) ? T(0) : x)
 AX_UNARY(Reciprocal, T(1) / x)
-AX_UNARY(Exp, exp(x))
-AX_UNARY(Expm1, expm1(x))
-AX_UNARY(Log, log(x))
-AX_UNARY(Log1p, log1p(x))
+AX_UNARY(Exp, special::exp(x))
+AX_UNARY(Expm1, special::expm1(x))
+AX_UNARY(Log, special::log(x))
+AX_UNARY(Log1p, special::log1p(x))
 AX_UNARY(Sqrt, sqrt(x))
 AX_UNARY(Rsqrt, T(1) / sqrt(x))
 AX_UNARY(Sin, sin(x))
 AX_UNARY(Cos, cos(x))
-AX_UNARY(Tanh, tanh(x))
-// exp(-|x|) cannot overflow.
-AX_UNARY(Sigmoid, x >= T(0) ? T(1) / (T(1) + exp(-x)) : exp(x) / (T(1) + exp(x)))
-AX_UNARY(Gelu, T(0.5) * x * (T(1) + erf(x * T(0.70710678118654752440))))
-AX_UNARY(GeluTanh, T(0.5) * x * (T(1) + tanh(T(0.79788456080286535588) * (x + T(0.044715) * x * x * x))))
+AX_UNARY(Tanh, special::tanh(x))
+AX_UNARY(Sigmoid, special::sigmoid(x))
+struct Gelu {
+  template <class T>
+  AX_HD static T apply(T x, T, T) {
+    T density;
+    return x * special::normal(x, &density);
+  }
+};
+// (1 + tanh(y)) / 2 is the sigmoid of 2 y, which keeps its digits where tanh(y) is near -1.
+AX_UNARY(GeluTanh, x * special::sigmoid(T(1.5957691216057307118) * (x + T(0.044715) * x * x * x)))
 AX_UNARY(Silu, x * Sigmoid::apply(x, alpha, beta))
-AX_UNARY(Erf, erf(x))
+AX_UNARY(Erf, special::erf(x))
 AX_UNARY(Floor, floor(x))
 AX_UNARY(Ceil, ceil(x))
 AX_UNARY(Round, rint(x))
@@ -243,19 +250,24 @@ AX_BINARY(BitwiseOr, a | b)
 AX_BINARY(BitwiseXor, a ^ b)
 AX_BINARY(ShiftLeft, b < 0 || b > 63 ? T(0) : T(static_cast<uint64_t>(a) << b))
 AX_BINARY(ShiftRight, b < 0 || b > 63 ? (a < 0 ? T(-1) : T(0)) : a >> b)
-AX_BINARY(ReluGrad, b > T(0) ? a : T(0))
+AX_BINARY(ReluGrad, b <= T(0) ? T(0) : a)  // the gradient passes a NaN, as in PyTorch
 AX_BINARY(AbsGrad, a * T((b > T(0)) - (b < T(0))))
 AX_BINARY(TanhGrad, a * (T(1) - b * b))
 AX_BINARY(SigmoidGrad, a * b * (T(1) - b))
-AX_BINARY(GeluGrad, a * (T(0.5) * (T(1) + erf(b * T(0.70710678118654752440))) +
-                         b * T(0.39894228040143267794) * exp(T(-0.5) * b * b)))
+struct GeluGrad {
+  template <class T>
+  AX_HD static T apply(T g, T x, T, T) {
+    T density;
+    const T below = special::normal(x, &density);
+    return g * (below + x * density);
+  }
+};
 struct GeluTanhGrad {
   template <class T>
   AX_HD static T apply(T g, T x, T, T) {
-    T inner = T(0.79788456080286535588) * (x + T(0.044715) * x * x * x);
-    T t = tanh(inner);
-    T slope = T(0.79788456080286535588) * (T(1) + T(3 * 0.044715) * x * x);
-    return g * (T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * slope);
+    const T s = special::sigmoid(T(1.5957691216057307118) * (x + T(0.044715) * x * x * x));
+    const T slope = T(1.5957691216057307118) * (T(1) + T(3 * 0.044715) * x * x);
+    return g * (s + x * (s * (T(1) - s)) * slope);
   }
 };
 struct SiluGrad {

@@ -19,9 +19,9 @@ struct ProductOperands {
 
 inline int32_t checkProduct(const ProductShape& s, int32_t epilogue, double beta, uint32_t aux) {
   if (s.batch < 0 || s.m < 0 || s.n < 0 || s.k < 0) return fail(AX_ERROR_ARGUMENT, "sizes of a product must not be negative");
-  if (epilogue < AX_EPILOGUE_NONE || epilogue > AX_EPILOGUE_GELU_GRAD) return fail(AX_ERROR_ARGUMENT, "unknown epilogue %d", epilogue);
+  if (epilogue < AX_EPILOGUE_NONE || epilogue > AX_EPILOGUE_GELU_TANH_GRAD) return fail(AX_ERROR_ARGUMENT, "unknown epilogue %d", epilogue);
   if (beta != 0 && epilogue != AX_EPILOGUE_NONE) return fail(AX_ERROR_ARGUMENT, "beta needs epilogue 0, got %d", epilogue);
-  if (epilogue >= AX_EPILOGUE_RELU_GRAD && aux == 0) return fail(AX_ERROR_ARGUMENT, "epilogue %d needs aux", epilogue);
+  if (epilogue >= AX_EPILOGUE_BIAS_RESIDUAL && aux == 0) return fail(AX_ERROR_ARGUMENT, "epilogue %d needs aux", epilogue);
   return AX_OK;
 }
 

@@ -9,38 +9,47 @@ namespace {
 
 constexpr int kTile = 64, kDepth = 16, kPart = 4;  // kThreads = (kTile / kPart)^2
 
-template <class T>
+// S is what tensors hold, T what is computed in.
+template <class S>
 struct Product {
+  using T = Compute<S>;
   ProductShape s;
-  ProductOperands<T> p;
+  ProductOperands<S> p;
   int32_t epilogue;
   T alpha, beta;
 
   AX_DEVICE void store(int64_t batch, int64_t row, int64_t col, T value) const {
     const int64_t at = batch * s.batch_out + row * s.ldc + col;
     value *= alpha;
-    if (beta != T(0)) value += beta * p.out[at];
-    if (p.bias != nullptr) value += p.bias[col];
+    if (beta != T(0)) value += beta * T(p.out[at]);
+    if (p.bias != nullptr) value += T(p.bias[col]);
     switch (epilogue) {
       case AX_EPILOGUE_BIAS_RELU: value = maths::Relu::apply<T>(value, 0, 0); break;
       case AX_EPILOGUE_BIAS_GELU:
-        if (p.aux != nullptr) p.aux[at] = value;
+        if (p.aux != nullptr) p.aux[at] = S(value);
         value = maths::Gelu::apply<T>(value, 0, 0);
         break;
-      case AX_EPILOGUE_RELU_GRAD: value = maths::ReluGrad::apply<T>(value, p.aux[at], 0, 0); break;
-      case AX_EPILOGUE_GELU_GRAD: value = maths::GeluGrad::apply<T>(value, p.aux[at], 0, 0); break;
+      case AX_EPILOGUE_BIAS_GELU_TANH:
+        if (p.aux != nullptr) p.aux[at] = S(value);
+        value = maths::GeluTanh::apply<T>(value, 0, 0);
+        break;
+      case AX_EPILOGUE_BIAS_RESIDUAL: value += T(p.aux[at]); break;
+      case AX_EPILOGUE_RELU_GRAD: value = maths::ReluGrad::apply<T>(value, T(p.aux[at]), 0, 0); break;
+      case AX_EPILOGUE_GELU_GRAD: value = maths::GeluGrad::apply<T>(value, T(p.aux[at]), 0, 0); break;
+      case AX_EPILOGUE_GELU_TANH_GRAD: value = maths::GeluTanhGrad::apply<T>(value, T(p.aux[at]), 0, 0); break;
     }
-    p.out[at] = value;
+    p.out[at] = S(value);
   }
 };
 
-template <class T>
-__global__ void __launch_bounds__(kThreads) productKernel(Product<T> product) {
+template <class S>
+__global__ void __launch_bounds__(kThreads) productKernel(Product<S> product) {
+  using T = Compute<S>;
   __shared__ T tile_a[kDepth][kTile + 1], tile_b[kDepth][kTile + 1];
   const ProductShape& s = product.s;
   const int64_t batch = blockIdx.z, row0 = blockIdx.y * int64_t{kTile}, col0 = blockIdx.x * int64_t{kTile};
-  const T* a = product.p.a + batch * s.batch_a;
-  const T* b = product.p.b + batch * s.batch_b;
+  const S* a = product.p.a + batch * s.batch_a;
+  const S* b = product.p.b + batch * s.batch_b;
   const int ty = threadIdx.x / (kTile / kPart), tx = threadIdx.x % (kTile / kPart);
   T sums[kPart][kPart] = {};
   for (int64_t k0 = 0; k0 < s.k; k0 += kDepth) {
@@ -48,10 +57,10 @@ __global__ void __launch_bounds__(kThreads) productKernel(Product<T> product) {
       // Neighbouring threads read neighbouring elements, whichever way the matrix is stored.
       const int ia = s.transpose_a ? e % kTile : e / kDepth, ka = s.transpose_a ? e / kTile : e % kDepth;
       const int64_t row = row0 + ia, depth_a = k0 + ka;
-      tile_a[ka][ia] = row < s.m && depth_a < s.k ? a[s.transpose_a ? depth_a * s.lda + row : row * s.lda + depth_a] : T(0);
+      tile_a[ka][ia] = row < s.m && depth_a < s.k ? T(a[s.transpose_a ? depth_a * s.lda + row : row * s.lda + depth_a]) : T(0);
       const int jb = s.transpose_b ? e / kDepth : e % kTile, kb = s.transpose_b ? e % kDepth : e / kTile;
       const int64_t col = col0 + jb, depth_b = k0 + kb;
-      tile_b[kb][jb] = col < s.n && depth_b < s.k ? b[s.transpose_b ? col * s.ldb + depth_b : depth_b * s.ldb + col] : T(0);
+      tile_b[kb][jb] = col < s.n && depth_b < s.k ? T(b[s.transpose_b ? col * s.ldb + depth_b : depth_b * s.ldb + col]) : T(0);
     }
     __syncthreads();
 #pragma unroll
@@ -79,10 +88,11 @@ __global__ void __launch_bounds__(kThreads) productKernel(Product<T> product) {
   }
 }
 
-template <class T>
+template <class S>
 int32_t run(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b, double b_offset, uint32_t bias,
             double bias_offset, uint32_t aux, double aux_offset, const ProductShape& s, int32_t epilogue, double alpha, double beta) {
-  Product<T> product{s, {}, epilogue, static_cast<T>(alpha), static_cast<T>(beta)};
+  using T = Compute<S>;
+  Product<S> product{s, {}, epilogue, static_cast<T>(alpha), static_cast<T>(beta)};
   AX_TRY(resolveProduct(dtype, out, out_offset, a, a_offset, b, b_offset, bias, bias_offset, aux, aux_offset, s, epilogue, &product.p));
   if (s.batch == 0 || s.m == 0 || s.n == 0) return AX_OK;
   const int64_t rows = (int64_t{s.m} + kTile - 1) / kTile;
@@ -90,7 +100,7 @@ int32_t run(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a
     return fail(AX_ERROR_UNSUPPORTED, "a product of %d matrices of %d rows is larger than the grid", s.batch, s.m);
   }
   const dim3 grid(static_cast<unsigned>((int64_t{s.n} + kTile - 1) / kTile), static_cast<unsigned>(rows), static_cast<unsigned>(s.batch));
-  return launch([&](cudaStream_t stream) { productKernel<T><<<grid, kThreads, 0, stream>>>(product); });
+  return launch([&](cudaStream_t stream) { productKernel<S><<<grid, kThreads, 0, stream>>>(product); });
 }
 
 }  // namespace
@@ -104,7 +114,14 @@ int32_t ax_matmul(int32_t dtype, uint32_t out, double out_offset, uint32_t a, do
                   const void* shape, int32_t epilogue, double alpha, double beta) {
   const ProductShape& s = *static_cast<const ProductShape*>(shape);
   AX_TRY(checkProduct(s, epilogue, beta, aux));
-  if (dtype == AX_FLOAT32) return run<float>(dtype, out, out_offset, a, a_offset, b, b_offset, bias, bias_offset, aux, aux_offset, s, epilogue, alpha, beta);
-  if (dtype == AX_FLOAT64) return run<double>(dtype, out, out_offset, a, a_offset, b, b_offset, bias, bias_offset, aux, aux_offset, s, epilogue, alpha, beta);
+  const auto call = [&](auto run) {
+    return run(dtype, out, out_offset, a, a_offset, b, b_offset, bias, bias_offset, aux, aux_offset, s, epilogue, alpha, beta);
+  };
+  switch (dtype) {
+    case AX_FLOAT32: return call(run<float>);
+    case AX_FLOAT64: return call(run<double>);
+    case AX_BFLOAT16: return call(run<BFloat16>);
+    case AX_FLOAT16: return call(run<Float16>);
+  }
   return fail(AX_ERROR_UNSUPPORTED, "matmul is not available for dtype %d", dtype);
 }

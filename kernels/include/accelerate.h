@@ -197,16 +197,20 @@ enum {
   AX_EPILOGUE_BIAS = 1,            // + bias (n)
   AX_EPILOGUE_BIAS_RELU = 2,       // relu(. + bias)
   AX_EPILOGUE_BIAS_GELU = 3,       // gelu(. + bias), exact; aux, unless its id is 0, receives . + bias
-  AX_EPILOGUE_RELU_GRAD = 4,       // . * (aux > 0), aux is the output of the ReLU
-  AX_EPILOGUE_GELU_GRAD = 5        // . * gelu'(aux), aux is the input of the GELU
+  AX_EPILOGUE_BIAS_GELU_TANH = 4,  // the same with the approximation by tanh
+  AX_EPILOGUE_BIAS_RESIDUAL = 5,   // . + bias + aux
+  AX_EPILOGUE_RELU_GRAD = 6,       // . * (aux > 0), aux is the output of the ReLU
+  AX_EPILOGUE_GELU_GRAD = 7,       // . * gelu'(aux), aux is the input of the GELU
+  AX_EPILOGUE_GELU_TANH_GRAD = 8   // the same for the approximation by tanh
 };
 
-// out (batch, m, n) = epilogue(alpha * a (batch, m, k) x b (batch, k, n)) + beta * out. float32, float64.
+// out (batch, m, n) = epilogue(alpha * a (batch, m, k) x b (batch, k, n) + beta * out). float32, float64, bfloat16, float16; the
+// 16-bit ones are summed in float32 and rounded once, after the epilogue.
 // `shape` is int32: batch, m, n, k, transpose_a, transpose_b, lda, ldb, ldc, batch_stride_a, batch_stride_b,
 // batch_stride_out. Matrices are row-major with leading dimension ld (elements between rows of the stored matrix); transpose_a
 // means that a is stored (k, m), transpose_b that b is stored (n, k). A batch stride of 0 shares the matrix. bias and aux
-// (same layout as out) are read or written only where the epilogue says so; bias id 0 means no bias. k = 0 gives zeros.
-// out must not overlap an input, aux excepted.
+// (same layout as out) are read or written only where the epilogue says so; bias id 0 means no bias. beta needs epilogue 0.
+// k = 0 makes the product 0. out must not overlap an input; aux that is read may be out itself.
 AX_OP int32_t ax_matmul(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
                         double b_offset, uint32_t bias, double bias_offset, uint32_t aux, double aux_offset,
                         const void* shape, int32_t epilogue, double alpha, double beta);
@@ -301,23 +305,36 @@ AX_OP int32_t ax_cross_entropy_backward(int32_t dtype, int32_t target_dtype, uin
 // ---------------------------------------------------------------------------------------------------------------------
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Optimizers over flat ranges (contiguous, float32 and float64)
+// Optimizers over flat ranges (contiguous; float32, float64, bfloat16, float16: the 16-bit ones are computed in float32)
 // ---------------------------------------------------------------------------------------------------------------------
 
-enum { AX_OPTIMIZER_DECOUPLED_DECAY = 1, AX_OPTIMIZER_MAXIMIZE = 2, AX_OPTIMIZER_AMSGRAD = 4, AX_OPTIMIZER_NESTEROV = 8,
-       AX_OPTIMIZER_FIRST_STEP = 16 };
+enum { AX_OPTIMIZER_SGD = 0, AX_OPTIMIZER_ADAM = 1, AX_OPTIMIZER_LION = 2, AX_OPTIMIZER_RMSPROP = 3, AX_OPTIMIZER_ADAGRAD = 4,
+       AX_OPTIMIZER_NADAM = 5 };
 
-// One step of Adam, or of AdamW with AX_OPTIMIZER_DECOUPLED_DECAY, as torch.optim's single-tensor path computes it.
-// exp_avg, exp_avg_sq (and max_exp_avg_sq with AMSGRAD, otherwise id 0) share `state_offset`. `hyper` is double[8]:
-// lr, beta1, beta2, eps, weight_decay, bias_correction1 = 1 - beta1^t, bias_correction2 = 1 - beta2^t, gradient_scale.
-AX_OP int32_t ax_adam_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t exp_avg, uint32_t exp_avg_sq,
-                           uint32_t max_exp_avg_sq, double state_offset, uint32_t gradient, double gradient_offset,
-                           double count, const void* hyper, int32_t flags);
+// Flags: the decay shrinks the parameter (otherwise it is added to the gradient); SGD looks ahead; SGD's momentum begins.
+enum { AX_STEP_DECOUPLED_DECAY = 1, AX_STEP_NESTEROV = 2, AX_STEP_FIRST = 4 };
 
-// One step of SGD as torch.optim.SGD: `hyper` is double[5]: lr, momentum, dampening, weight_decay, gradient_scale.
-// `buffer` (momentum) has id 0 without momentum; with AX_OPTIMIZER_FIRST_STEP it is set to the gradient.
-AX_OP int32_t ax_sgd_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t buffer, double state_offset,
-                          uint32_t gradient, double gradient_offset, double count, const void* hyper, int32_t flags);
+enum { AX_OPTIMIZER_NUMBERS = 10 };
+
+// One step of an optimizer, as torch.optim's single-tensor path computes it; a state that is not used has id 0. All states share
+// `state_offset`. `hyper` is double[AX_OPTIMIZER_NUMBERS]: lr, weight_decay, gradient_scale (-1 climbs), and from index 3:
+// SGD      states: momentum_buffer or 0.                             momentum, dampening. FIRST sets the buffer to the gradient.
+// ADAM     states: exp_avg, exp_avg_sq, max_exp_avg_sq or 0.         beta1, beta2, eps, 1 - beta1^t, 1 - beta2^t.
+// LION     states: exp_avg.                                          beta1, beta2.
+// RMSPROP  states: square_avg, grad_avg or 0, momentum_buffer or 0.  alpha, eps, momentum.
+// ADAGRAD  states: sum.                                              eps; lr is that of this step.
+// NADAM    states: exp_avg, exp_avg_sq.                              beta1, beta2, eps, 1 - beta2^t, factor of the gradient, of exp_avg.
+AX_OP int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t state0,
+                                uint32_t state1, uint32_t state2, double state_offset, uint32_t gradient,
+                                double gradient_offset, double count, const void* hyper, int32_t flags);
+
+// One step of Adafactor, as torch.optim.Adafactor computes it, on `outer` matrices (rows, cols). row_var is (outer, rows) and
+// col_var (outer, cols). A vector is one matrix of one row; col_var has id 0 then, and row_var holds the variance (cols).
+// `scratch` holds float64: 2 + outer + 2 * outer * rows + outer * cols. `hyper` is double[8]: lr, weight_decay, gradient_scale,
+// 1 - beta2 of this step, relative step size, eps1, eps2, clipping threshold d.
+AX_OP int32_t ax_adafactor_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t row_var, uint32_t col_var,
+                                uint32_t scratch, uint32_t gradient, double gradient_offset, double outer, double rows,
+                                double cols, const void* hyper);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Collectives

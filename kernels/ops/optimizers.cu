@@ -1,4 +1,5 @@
-// Optimizer steps over flat ranges, with the formulas of torch.optim's single-tensor path.
+// Optimizer steps over flat ranges, with the formulas of torch.optim's single-tensor path. A rule is the step of one element: it
+// gets the parameter after decoupled decay, the gradient with coupled decay and the element's states, and returns the parameter.
 #include <math.h>
 
 #include "common/backend.h"
@@ -8,81 +9,178 @@ inline namespace AX_ISA {
 namespace {
 
 template <class T>
-struct AdamBody {
-  T *p, *m, *v, *highest;
-  const T* g;
-  T keep, coupled, scale, rest1, beta2, rest2, step_size, root, eps;
-  AX_HD void operator()(At<1> at) const {
-    const int64_t i = at.v[0];
-    const T value = p[i] * keep, slope = g[i] * scale + coupled * p[i];
-    const T first = m[i] + rest1 * (slope - m[i]), second = beta2 * v[i] + rest2 * slope * slope;
-    m[i] = first;
-    v[i] = second;
-    T largest = second;
-    if (highest != nullptr) {
-      largest = highest[i] > second ? highest[i] : second;
-      highest[i] = largest;
-    }
-    p[i] = value - step_size * first / (sqrt(largest) / root + eps);
+struct Sgd {
+  static constexpr int kStates = 0;
+  T lr;
+  AX_HD T operator()(T p, T slope, T*) const { return p - lr * slope; }
+};
+
+template <class T>
+struct SgdMomentum {
+  static constexpr int kStates = 1;
+  T lr, momentum, kept, taken;
+  bool nesterov;
+  AX_HD T operator()(T p, T slope, T* state) const {
+    state[0] = kept * state[0] + taken * slope;
+    return p - lr * (nesterov ? slope + momentum * state[0] : state[0]);
+  }
+};
+
+template <class T, bool kAmsgrad>
+struct Adam {
+  static constexpr int kStates = kAmsgrad ? 3 : 2;
+  T rest1, beta2, rest2, step_size, root, eps;
+  AX_HD T operator()(T p, T slope, T* state) const {
+    state[0] += rest1 * (slope - state[0]);
+    state[1] = beta2 * state[1] + rest2 * slope * slope;
+    if (kAmsgrad) state[kStates - 1] = state[kStates - 1] > state[1] ? state[kStates - 1] : state[1];
+    return p - step_size * state[0] / (sqrt(state[kStates - 1]) / root + eps);
   }
 };
 
 template <class T>
-int32_t adamStep(int32_t dtype, uint32_t parameter, double po, uint32_t exp_avg, uint32_t exp_avg_sq, uint32_t max_exp_avg_sq,
-                 double so, uint32_t gradient, double go, double count, const double* hyper, int32_t flags) {
-  const double lr = hyper[0], decay = hyper[4];
-  const bool decoupled = (flags & AX_OPTIMIZER_DECOUPLED_DECAY) != 0;
-  AdamBody<T> body{};
+struct Lion {
+  static constexpr int kStates = 1;
+  T lr, beta1, rest1, beta2, rest2;
+  AX_HD T operator()(T p, T slope, T* state) const {
+    const T direction = beta1 * state[0] + rest1 * slope;
+    state[0] = beta2 * state[0] + rest2 * slope;
+    return p - lr * (T(direction > 0) - T(direction < 0));
+  }
+};
+
+// States: square_avg, then grad_avg and momentum_buffer where they are used.
+template <class T, bool kCentered, bool kMomentum>
+struct RmsProp {
+  static constexpr int kStates = 1 + kCentered + kMomentum;
+  T lr, alpha, rest, eps, momentum;
+  AX_HD T operator()(T p, T slope, T* state) const {
+    state[0] = alpha * state[0] + rest * slope * slope;
+    T square = state[0];
+    if (kCentered) {
+      T& mean = state[kStates - 1 - kMomentum];
+      mean += rest * (slope - mean);
+      square -= mean * mean;
+    }
+    T change = slope / (sqrt(square) + eps);
+    if (kMomentum) change = state[kStates - 1] = momentum * state[kStates - 1] + change;
+    return p - lr * change;
+  }
+};
+
+template <class T>
+struct Adagrad {
+  static constexpr int kStates = 1;
+  T lr, eps;
+  AX_HD T operator()(T p, T slope, T* state) const {
+    state[0] += slope * slope;
+    return p - lr * slope / (sqrt(state[0]) + eps);
+  }
+};
+
+template <class T>
+struct NAdam {
+  static constexpr int kStates = 2;
+  T rest1, beta2, rest2, correction, eps, of_gradient, of_average;
+  AX_HD T operator()(T p, T slope, T* state) const {
+    state[0] += rest1 * (slope - state[0]);
+    state[1] = beta2 * state[1] + rest2 * slope * slope;
+    const T denominator = sqrt(state[1] / correction) + eps;
+    return p - of_gradient * slope / denominator - of_average * state[0] / denominator;
+  }
+};
+
+template <class S, class Rule>
+struct StepBody {
+  using T = Compute<S>;
+  Rule rule;
+  T keep, coupled, scale;
+  S* p;
+  const S* g;
+  S* states[Rule::kStates + 1];
+  AX_HD void operator()(At<1> at) const {
+    const int64_t i = at.v[0];
+    const T value = static_cast<T>(p[i]), slope = static_cast<T>(g[i]) * scale + coupled * value;
+    T state[Rule::kStates + 1];
+    for (int k = 0; k < Rule::kStates; ++k) state[k] = static_cast<T>(states[k][i]);
+    p[i] = static_cast<S>(rule(value * keep, slope, state));
+    for (int k = 0; k < Rule::kStates; ++k) states[k][i] = static_cast<S>(state[k]);
+  }
+};
+
+// The arguments of ax_optimizer_step.
+struct Call {
+  int32_t optimizer, dtype;
+  uint32_t parameter, gradient, states[3];
+  double parameter_offset, state_offset, gradient_offset, count;
+  const double* hyper;
+  int32_t flags;
+};
+
+template <class S, class Rule>
+int32_t run(const Call& call, const Rule& rule) {
+  using T = Compute<S>;
+  StepBody<S, Rule> body{};
+  const double lr = call.hyper[0], decay = call.hyper[1];
+  const bool decoupled = (call.flags & AX_STEP_DECOUPLED_DECAY) != 0;
+  body.rule = rule;
   body.keep = decoupled ? static_cast<T>(1 - lr * decay) : T(1);
   body.coupled = decoupled ? T(0) : static_cast<T>(decay);
-  body.scale = static_cast<T>(flags & AX_OPTIMIZER_MAXIMIZE ? -hyper[7] : hyper[7]);
-  body.rest1 = static_cast<T>(1 - hyper[1]);
-  body.beta2 = static_cast<T>(hyper[2]);
-  body.rest2 = static_cast<T>(1 - hyper[2]);
-  body.step_size = static_cast<T>(lr / hyper[5]);
-  body.root = static_cast<T>(sqrt(hyper[6]));
-  body.eps = static_cast<T>(hyper[3]);
-  AX_TRY(at(parameter, po, count, dtype, &body.p));
-  AX_TRY(at(exp_avg, so, count, dtype, &body.m));
-  AX_TRY(at(exp_avg_sq, so, count, dtype, &body.v));
-  AX_TRY(at(gradient, go, count, dtype, &body.g));
-  if (flags & AX_OPTIMIZER_AMSGRAD) AX_TRY(at(max_exp_avg_sq, so, count, dtype, &body.highest));
-  return forEach<1>(count, Layout<1>{nullptr, 0}, body);
+  body.scale = static_cast<T>(call.hyper[2]);
+  AX_TRY(at(call.parameter, call.parameter_offset, call.count, call.dtype, &body.p));
+  AX_TRY(at(call.gradient, call.gradient_offset, call.count, call.dtype, &body.g));
+  int used = 0;
+  for (uint32_t id : call.states) {
+    if (id == 0) continue;
+    if (used == Rule::kStates) return fail(AX_ERROR_ARGUMENT, "optimizer %d takes %d states", call.optimizer, used);
+    AX_TRY(at(id, call.state_offset, call.count, call.dtype, &body.states[used++]));
+  }
+  if (used < Rule::kStates) return fail(AX_ERROR_ARGUMENT, "optimizer %d needs %d states", call.optimizer, Rule::kStates);
+  return forEach<1>(call.count, Layout<1>{nullptr, 0}, body);
 }
 
-template <class T>
-struct SgdBody {
-  T *p, *b;
-  const T* g;
-  T lr, momentum, taken, decay, scale;
-  bool nesterov, first;
-  AX_HD void operator()(At<1> at) const {
-    const int64_t i = at.v[0];
-    T slope = g[i] * scale + decay * p[i];
-    if (b != nullptr) {
-      const T velocity = first ? slope : momentum * b[i] + taken * slope;
-      b[i] = velocity;
-      slope = nesterov ? slope + momentum * velocity : velocity;
-    }
-    p[i] -= lr * slope;
+template <class S>
+int32_t runRmsProp(const Call& call) {
+  using T = Compute<S>;
+  const double* h = call.hyper;
+  const T lr = static_cast<T>(h[0]), alpha = static_cast<T>(h[3]), rest = static_cast<T>(1 - h[3]), eps = static_cast<T>(h[4]),
+          momentum = static_cast<T>(h[5]);
+  const bool centered = call.states[1] != 0;
+  if (call.states[2] != 0) {
+    return centered ? run<S>(call, RmsProp<T, true, true>{lr, alpha, rest, eps, momentum})
+                    : run<S>(call, RmsProp<T, false, true>{lr, alpha, rest, eps, momentum});
   }
-};
+  return centered ? run<S>(call, RmsProp<T, true, false>{lr, alpha, rest, eps, momentum})
+                  : run<S>(call, RmsProp<T, false, false>{lr, alpha, rest, eps, momentum});
+}
 
-template <class T>
-int32_t sgdStep(int32_t dtype, uint32_t parameter, double po, uint32_t buffer, double so, uint32_t gradient, double go,
-                double count, const double* hyper, int32_t flags) {
-  SgdBody<T> body{};
-  body.lr = static_cast<T>(hyper[0]);
-  body.momentum = static_cast<T>(hyper[1]);
-  body.taken = static_cast<T>(1 - hyper[2]);
-  body.decay = static_cast<T>(hyper[3]);
-  body.scale = static_cast<T>(flags & AX_OPTIMIZER_MAXIMIZE ? -hyper[4] : hyper[4]);
-  body.nesterov = (flags & AX_OPTIMIZER_NESTEROV) != 0;
-  body.first = (flags & AX_OPTIMIZER_FIRST_STEP) != 0;
-  AX_TRY(at(parameter, po, count, dtype, &body.p));
-  AX_TRY(at(gradient, go, count, dtype, &body.g));
-  if (buffer != 0) AX_TRY(at(buffer, so, count, dtype, &body.b));
-  return forEach<1>(count, Layout<1>{nullptr, 0}, body);
+template <class S>
+int32_t runAs(const Call& call) {
+  using T = Compute<S>;
+  const double* h = call.hyper;
+  const T lr = static_cast<T>(h[0]);
+  switch (call.optimizer) {
+    case AX_OPTIMIZER_SGD: {
+      if (call.states[0] == 0) return run<S>(call, Sgd<T>{lr});
+      const bool first = (call.flags & AX_STEP_FIRST) != 0;
+      return run<S>(call, SgdMomentum<T>{lr, static_cast<T>(h[3]), static_cast<T>(first ? 0 : h[3]), static_cast<T>(first ? 1 : 1 - h[4]),
+                                         (call.flags & AX_STEP_NESTEROV) != 0});
+    }
+    case AX_OPTIMIZER_ADAM: {
+      const T rest1 = static_cast<T>(1 - h[3]), beta2 = static_cast<T>(h[4]), rest2 = static_cast<T>(1 - h[4]),
+              step_size = static_cast<T>(h[0] / h[6]), root = static_cast<T>(sqrt(h[7])), eps = static_cast<T>(h[5]);
+      return call.states[2] == 0 ? run<S>(call, Adam<T, false>{rest1, beta2, rest2, step_size, root, eps})
+                                 : run<S>(call, Adam<T, true>{rest1, beta2, rest2, step_size, root, eps});
+    }
+    case AX_OPTIMIZER_LION:
+      return run<S>(call, Lion<T>{lr, static_cast<T>(h[3]), static_cast<T>(1 - h[3]), static_cast<T>(h[4]), static_cast<T>(1 - h[4])});
+    case AX_OPTIMIZER_RMSPROP: return runRmsProp<S>(call);
+    case AX_OPTIMIZER_ADAGRAD: return run<S>(call, Adagrad<T>{lr, static_cast<T>(h[3])});
+    case AX_OPTIMIZER_NADAM:
+      return run<S>(call, NAdam<T>{static_cast<T>(1 - h[3]), static_cast<T>(h[4]), static_cast<T>(1 - h[4]), static_cast<T>(h[6]),
+                                   static_cast<T>(h[5]), static_cast<T>(h[7]), static_cast<T>(h[8])});
+  }
+  return fail(AX_ERROR_UNSUPPORTED, "there is no optimizer %d", call.optimizer);
 }
 
 }  // namespace
@@ -91,19 +189,16 @@ int32_t sgdStep(int32_t dtype, uint32_t parameter, double po, uint32_t buffer, d
 
 using namespace ax;
 
-int32_t ax_adam_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t exp_avg, uint32_t exp_avg_sq,
-                     uint32_t max_exp_avg_sq, double state_offset, uint32_t gradient, double gradient_offset,
-                     double count, const void* hyper, int32_t flags) {
-  const double* numbers = static_cast<const double*>(hyper);
-  if (dtype == AX_FLOAT32) return adamStep<float>(dtype, parameter, parameter_offset, exp_avg, exp_avg_sq, max_exp_avg_sq, state_offset, gradient, gradient_offset, count, numbers, flags);
-  if (dtype == AX_FLOAT64) return adamStep<double>(dtype, parameter, parameter_offset, exp_avg, exp_avg_sq, max_exp_avg_sq, state_offset, gradient, gradient_offset, count, numbers, flags);
-  return fail(AX_ERROR_UNSUPPORTED, "adam_step is not available for dtype %d", dtype);
-}
-
-int32_t ax_sgd_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t buffer, double state_offset,
-                    uint32_t gradient, double gradient_offset, double count, const void* hyper, int32_t flags) {
-  const double* numbers = static_cast<const double*>(hyper);
-  if (dtype == AX_FLOAT32) return sgdStep<float>(dtype, parameter, parameter_offset, buffer, state_offset, gradient, gradient_offset, count, numbers, flags);
-  if (dtype == AX_FLOAT64) return sgdStep<double>(dtype, parameter, parameter_offset, buffer, state_offset, gradient, gradient_offset, count, numbers, flags);
-  return fail(AX_ERROR_UNSUPPORTED, "sgd_step is not available for dtype %d", dtype);
+int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t state0,
+                          uint32_t state1, uint32_t state2, double state_offset, uint32_t gradient, double gradient_offset,
+                          double count, const void* hyper, int32_t flags) {
+  const Call call{optimizer, dtype, parameter, gradient, {state0, state1, state2}, parameter_offset, state_offset, gradient_offset, count,
+                  static_cast<const double*>(hyper), flags};
+  switch (dtype) {
+    case AX_FLOAT32: return runAs<float>(call);
+    case AX_FLOAT64: return runAs<double>(call);
+    case AX_BFLOAT16: return runAs<BFloat16>(call);
+    case AX_FLOAT16: return runAs<Float16>(call);
+  }
+  return fail(AX_ERROR_UNSUPPORTED, "optimizer_step is not available for dtype %d", dtype);
 }

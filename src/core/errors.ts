@@ -25,6 +25,14 @@ export class ReleasedError extends Error {
   override readonly name = "ReleasedError";
 }
 
+/**
+ * Autograd cannot do what was asked: a saved tensor was changed in place, a leaf would lose its history, a hook returned the wrong
+ * thing, or nothing requires a gradient.
+ */
+export class AutogradError extends Error {
+  override readonly name = "AutogradError";
+}
+
 /** A collective operation failed: a rank died, timed out, or called something else. */
 export class CollectiveError extends Error {
   override readonly name = "CollectiveError";

@@ -4,9 +4,10 @@
  * @module
  */
 import type { Tensor } from "../tensor.ts";
-import { ReleasedError } from "./errors.ts";
+import { AutogradError, ReleasedError } from "./errors.ts";
 import type { Op } from "./op.ts";
-import type { Shape } from "./shape.ts";
+import { formatShape, type Shape } from "./shape.ts";
+import { clock } from "./version.ts";
 
 /** What a `vjp` returns for an input whose gradient it has written into the sink itself. */
 export const WRITTEN: unique symbol = Symbol("gradient written into its sink");
@@ -14,11 +15,92 @@ export const WRITTEN: unique symbol = Symbol("gradient written into its sink");
 /** One gradient: a tensor, nothing, or already in its place. */
 export type Gradient = Tensor | null | typeof WRITTEN;
 
+/** Who keeps tensors for the backward pass. */
+export interface SavedHolder {
+  /** Takes the tensors. */
+  fill(tensors: Tensor[]): void;
+  /** Learns that a source has the tensors, and gives them on demand. */
+  defer(source: SavedSource): void;
+  readonly isReleased: boolean;
+}
+
+/** Who can compute saved tensors again: see checkpoint.ts. */
+export interface SavedSource {
+  /** Fills all holders that were deferred to it. */
+  provide(): void;
+  /** A holder needs its tensors no longer. */
+  forget(): void;
+  /** Leaves what it holds to the garbage collector. */
+  manage(): void;
+}
+
+/** Receives what is saved, instead of the holder. */
+export type SavedRecorder = (holder: SavedHolder, tensors: Tensor[]) => void;
+
+let recorder: SavedRecorder | null = null;
+
+/** Runs a function whose saved tensors go to a recorder. */
+export function withRecorder<T>(next: SavedRecorder, fn: () => T): T {
+  const before = recorder;
+  recorder = next;
+  try {
+    return fn();
+  } finally {
+    recorder = before;
+  }
+}
+
+/** Gives tensors to a holder, or to the recorder that is in force. */
+export function saveTo(holder: SavedHolder, tensors: Tensor[]): void {
+  if (recorder === null) holder.fill(tensors);
+  else recorder(holder, tensors);
+}
+
+/** Throws when a tensor was changed in place after `savedAt`. */
+export function checkUnchanged(tensors: readonly Tensor[], savedAt: number, op: string): void {
+  for (let i = 0; i < tensors.length; i++) {
+    const { changedAt, changedBy } = tensors[i].versions;
+    if (changedAt <= savedAt) continue;
+    throw new AutogradError(
+      `Cannot run backward through ${op}: one of the variables needed for gradient computation has been modified by an ` +
+        `inplace operation. ${op} saved the tensor of shape ${
+          formatShape(tensors[i].shape)
+        }, and ${changedBy} changed it ` +
+        `since. Change a clone(), use the operation that is not in place, or change it after backward()`,
+    );
+  }
+}
+
+/** Called with the gradient of a tensor; what it returns replaces the gradient. */
+export type GradientHook = (gradient: Tensor) => Tensor | void | undefined;
+
+/** What backward calls when the gradient of a tensor is complete. */
+export interface NodeHooks {
+  readonly hooks: Set<GradientHook>;
+  /** Tensors whose `grad` receives the gradient after the hooks. */
+  readonly retaining: Tensor[];
+}
+
+/** Hands a tensor whose `grad` is wanted from its old node to its new one; hooks stay with the values they were registered for. */
+export function moveRetained(tensor: Tensor, from: Node, to: Node): void {
+  const at = from.hooks === null ? -1 : from.hooks.retaining.indexOf(tensor);
+  if (at < 0) return;
+  from.hooks!.retaining.splice(at, 1);
+  hooksOf(to).retaining.push(tensor);
+}
+
+/** The hooks of a node, made when first asked for. */
+export function hooksOf(node: Node): NodeHooks {
+  return node.hooks ??= { hooks: new Set(), retaining: [] };
+}
+
 let nextSequence = 0;
+
+const NOTHING: Tensor[] = [];
 
 /** Created by `apply` for each operation that a gradient must flow through. */
 // deno-lint-ignore no-explicit-any
-export class Node<A = any> {
+export class Node<A = any> implements SavedHolder {
   /** Order of creation: a node only depends on nodes with a smaller number. */
   readonly sequence: number = nextSequence++;
   readonly op: Op<A>;
@@ -32,7 +114,11 @@ export class Node<A = any> {
   gradient: Tensor | null = null;
   /** The backward pass that has found this node. */
   pass = 0;
-  #saved: Tensor[] = [];
+  /** Hooks of the tensor that the operation made. */
+  hooks: NodeHooks | null = null;
+  #saved: Tensor[] = NOTHING;
+  #savedAt = 0;
+  #source: SavedSource | null = null;
   #releasedWhen: string | null = null;
 
   constructor(op: Op<A>, attrs: A, inputs: readonly Tensor[], shape: Shape) {
@@ -51,17 +137,32 @@ export class Node<A = any> {
 
   /** Keeps tensors for the backward pass; they outlive their scope until then. */
   save(...tensors: Tensor[]): void {
-    for (const tensor of tensors) tensor.storage.retain();
+    saveTo(this, tensors);
+  }
+
+  /** @internal Use {@link save}. */
+  fill(tensors: Tensor[]): void {
+    for (let i = 0; i < tensors.length; i++) tensors[i].storage.retain();
     this.#saved = tensors;
+    this.#savedAt = clock;
+    this.#source = null;
+  }
+
+  /** @internal What is saved comes from a source when it is asked for. */
+  defer(source: SavedSource): void {
+    this.#source = source;
   }
 
   /**
    * What was saved.
    *
    * @throws {ReleasedError} When the graph was freed by an earlier backward or by the end of its scope.
+   * @throws {AutogradError} When a saved tensor was changed in place since.
    */
   get saved(): readonly Tensor[] {
     if (this.#releasedWhen !== null) throw this.releasedError();
+    if (this.#source !== null) this.#source.provide();
+    checkUnchanged(this.#saved, this.#savedAt, this.op.name);
     return this.#saved;
   }
 
@@ -76,7 +177,7 @@ export class Node<A = any> {
    */
   sink(index: number): Tensor | null {
     const edge = this.edges[index];
-    return edge === null || edge instanceof Node ? null : edge.gradSlot;
+    return edge === null || edge instanceof Node || edge.leafHooks !== null ? null : edge.gradSlot;
   }
 
   /** 0 where the sink must be overwritten, 1 where it holds a gradient to add to. */
@@ -93,8 +194,9 @@ export class Node<A = any> {
   release(when: string): void {
     if (this.#releasedWhen !== null) return;
     this.#releasedWhen = when;
-    for (const tensor of this.#saved) tensor.storage.release();
-    this.#saved = [];
+    for (let i = 0; i < this.#saved.length; i++) this.#saved[i].storage.release();
+    this.#saved = NOTHING;
+    if (this.#source !== null) this.#source.forget();
     this.edges.fill(null);
     this.gradient = null;
   }
@@ -102,12 +204,14 @@ export class Node<A = any> {
   /** Leaves what was saved to the garbage collector: for graphs that outlive all scopes. */
   manage(): void {
     for (const tensor of this.#saved) tensor.storage.manage();
+    this.#source?.manage();
   }
 
   releasedError(): ReleasedError {
     return new ReleasedError(
       `Cannot run backward through ${this.op.name} of shape (${this.shape.join(", ")}): its graph was freed at ` +
-        `${this.#releasedWhen}. Call backward() once, inside the step that computed the loss`,
+        `${this.#releasedWhen}. Call backward() once, inside the step that computed the loss, or pass { retainGraph: true } ` +
+        `to the first of several`,
     );
   }
 }

@@ -29,6 +29,18 @@ export interface Op<A> {
   vjp?(node: Node<A>, gradient: Tensor): Gradient[];
 }
 
+/** Why a view must not be changed in place where a gradient flows: it was made in noGrad(), or by the operation of that name. */
+export type ViewRestriction = string | null;
+
+/** Of which tensor another one is a view. */
+export interface Viewed {
+  /** The tensor whose memory it is; never a view itself. */
+  readonly base: Tensor;
+  /** The base's node when the view's own node was made. When it has another one now, the view's node is out of date. */
+  seen: Node | null;
+  readonly restriction: ViewRestriction;
+}
+
 type TensorFactory = (
   storage: Storage,
   shape: Shape,
@@ -75,6 +87,39 @@ export function noGrad<T>(fn: () => T): T {
     gradEnabled = before;
   }
   return result;
+}
+
+/**
+ * Runs a function whose operations record their derivatives, also inside {@link noGrad}.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { enableGrad, noGrad, ones } from "../../mod.ts";
+ * const x = ones([2], { requiresGrad: true });
+ * const y = noGrad(() => enableGrad(() => x.mul(2)));
+ * assert(y.requiresGrad);
+ * ```
+ */
+export function enableGrad<T>(fn: () => T): T {
+  const before = gradEnabled;
+  gradEnabled = true;
+  try {
+    return fn();
+  } finally {
+    gradEnabled = before;
+  }
+}
+
+/** @internal Runs a part of the forward pass again inside a backward pass: recorded, and without access to what was released. */
+export function runForward<T>(fn: () => T): T {
+  const wasInside = insideBackward;
+  insideBackward = false;
+  try {
+    return enableGrad(fn);
+  } finally {
+    insideBackward = wasInside;
+  }
 }
 
 /** @internal Runs derivatives: nothing is recorded, and what a scope has released but the graph still holds may be used. */
@@ -129,6 +174,7 @@ export function viewOf(
 ): Tensor {
   tensor.storage.retain();
   const view = construct(tensor.storage, shape, strides, offset, tensor.dtype, origin);
+  view.versions = tensor.versions;
   if (shape.length > 0) return adopt(view);
   // A scalar belongs to no scope, so its view of a larger storage keeps that alive for as long as it is held.
   tensor.storage.manage();
@@ -164,9 +210,28 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor
   const shape = op.outputShape(inputs, attrs);
   if (!recorded || !gradEnabled || op.vjp === undefined) return op.forward(inputs, attrs, shape, null);
   const node = new Node<A>(op, attrs, inputs, shape);
-  const output = op.forward(inputs, attrs, shape, node);
-  output.requiresGrad = true;
-  output.node = node;
+  // Before the computation: when that throws, the scope releases what the node has saved.
   currentScope()?.nodes.push(node);
+  const output = op.forward(inputs, attrs, shape, node);
+  output.record(node);
   return output;
+}
+
+/**
+ * Runs an operation whose result is a window on its first input's memory, and notes of which tensor it is a view: a change of one
+ * in place is then a change of the other, for autograd too (see ops/in_place.ts). Where the operation had to copy, nothing is
+ * noted.
+ *
+ * @param isOneOfMany Whether the result is one of several views that an operation returns together, as split and unbind do.
+ */
+export function applyView<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A, isOneOfMany = false): Tensor {
+  const source = inputs[0];
+  const view = apply(op, inputs, attrs);
+  if (view === source || view.storage !== source.storage) return view;
+  const base = source.viewed?.base ?? source;
+  let restriction: ViewRestriction = source.viewed?.restriction ?? null;
+  if (isOneOfMany) restriction = op.name;
+  else if (!gradEnabled && !insideBackward) restriction = "noGrad";
+  view.viewed = { base, seen: base.node, restriction };
+  return view;
 }

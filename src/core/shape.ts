@@ -41,11 +41,41 @@ export function isContiguous(shape: Shape, strides: readonly number[]): boolean 
   for (let i = shape.length - 1; i >= 0; i--) {
     if (shape[i] === 0) return true;
     if (shape[i] !== 1) {
-      if (strides[i] !== stride) return false;
+      if (strides[i] !== stride) return shape.includes(0);
       stride *= shape[i];
     }
   }
   return true;
+}
+
+/**
+ * Strides that read the same elements in the same order in another shape, or null when no strides can: then a copy is needed.
+ *
+ * Neighbouring dimensions that are walked as one form a run of memory; each run must be used up by whole dimensions of the new
+ * shape.
+ */
+export function viewStrides(shape: Shape, strides: readonly number[], next: Shape): readonly number[] | null {
+  if (isContiguous(shape, strides)) return contiguousStrides(next);
+  const out = new Array<number>(next.length);
+  let at = next.length - 1;
+  for (let end = shape.length - 1; end >= 0;) {
+    if (shape[end] === 1) {
+      end--;
+      continue;
+    }
+    const step = strides[end];
+    let run = shape[end--];
+    while (end >= 0 && (shape[end] === 1 || strides[end] === run * step)) run *= shape[end--];
+    let used = 1;
+    for (; at >= 0 && (used < run || next[at] === 1); at--) {
+      out[at] = used * step;
+      used *= next[at];
+    }
+    if (used !== run) return null;
+  }
+  // What is left has size 1.
+  for (; at >= 0; at--) out[at] = 1;
+  return out;
 }
 
 /** Whether two shapes are equal. */

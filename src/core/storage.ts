@@ -11,6 +11,7 @@ import { AX } from "../../ffi/constants.ts";
 import type { Device } from "./device.ts";
 import { OutOfMemoryError } from "./errors.ts";
 import { formatMemoryStats, readMemoryStats } from "./memory.ts";
+import type { Versioned } from "./version.ts";
 
 /** What memory is for; the statistics are kept by it. */
 export const CATEGORY = {
@@ -73,12 +74,15 @@ export function reclaimedByCollector(): number {
 }
 
 /** One block of device memory. */
-export class Storage {
+export class Storage implements Versioned {
   readonly id: number;
   readonly bytes: number;
   readonly device: Device;
   /** Holders: tensors and references that autograd saved. Constant for a slot of the scalar slab. */
   references = 1;
+  version = 0;
+  changedAt = 0;
+  changedBy = "";
   #reclaimable: Reclaimable | undefined;
   readonly #isSlot: boolean;
 

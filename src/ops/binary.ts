@@ -10,7 +10,7 @@ import { apply, type Op } from "../core/op.ts";
 import { broadcastShapes } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { cast } from "./copy.ts";
-import { binary, compare, copied, scaled, select, unary } from "./launch.ts";
+import { binary, compare, scaled, select, unary } from "./launch.ts";
 import { sumToShape } from "./reduce.ts";
 
 type GradientRule = (g: Tensor, a: Tensor, b: Tensor, alpha: number) => Tensor;
@@ -22,9 +22,17 @@ interface Definition {
   readonly gradients: readonly [GradientRule, GradientRule];
 }
 
-function define({ name, id, saves, gradients }: Definition): Op<number> {
+/** A binary operation, and what its change in place needs to know. */
+export interface BinaryOp extends Op<number> {
+  readonly id: number;
+  readonly saves: boolean;
+}
+
+function define({ name, id, saves, gradients }: Definition): BinaryOp {
   return {
     name,
+    id,
+    saves,
     outputShape: ([a, b]) => broadcastShapes(a.shape, b.shape, name),
     forward([a, b], alpha, shape, node) {
       if (saves) node?.save(a, b);
@@ -47,12 +55,12 @@ function quotient(a: Tensor, b: Tensor, like: Tensor): Tensor {
   return binary(BINARY.div, a, b, like.shape, "grad");
 }
 
-/** The gradient where `a` wins, half of it where both are equal, as PyTorch's maximum and minimum. */
-function winner(wins: number): GradientRule {
+/** The gradient unless the comparison says that the operand lost, half of it where both are equal; all of it beside a NaN. */
+function winner(loses: number): GradientRule {
   return (g, a, b) => {
-    const won = copied(compare(wins, a, b, g.shape, "grad"), "grad", g.dtype);
-    const tied = scaled(copied(compare(COMPARE.eq, a, b, g.shape, "grad"), "grad", g.dtype), 0.5);
-    return product(g, binary(BINARY.add, won, tied, g.shape, "grad"), g);
+    const lost = compare(loses, a, b, g.shape, "grad");
+    const tied = compare(COMPARE.eq, a, b, g.shape, "grad");
+    return select(lost, scaled(g, 0), select(tied, scaled(g, 0.5), g, g.shape, "grad"), g.shape, "grad");
   };
 }
 
@@ -63,7 +71,10 @@ const powOp = define({
   gradients: [
     (g, a, b) => {
       const exponent = unary(UNARY.add_scalar, b, "grad", -1);
-      return product(product(g, b, g), binary(BINARY.pow, a, exponent, g.shape, "grad"), g);
+      const slope = product(product(g, b, g), binary(BINARY.pow, a, exponent, g.shape, "grad"), g);
+      // The slope of x^0 is 0, not 0 * inf, where x = 0.
+      const zero = scaled(unary(UNARY.sign, b, "grad"), 0);
+      return select(compare(COMPARE.eq, b, zero, b.shape, "grad"), zero, slope, g.shape, "grad");
     },
     (g, a, b) => {
       const power = binary(BINARY.pow, a, b, g.shape, "grad");
@@ -110,15 +121,15 @@ export const binaryOps = {
     name: "maximum",
     id: BINARY.maximum,
     saves: true,
-    gradients: [winner(COMPARE.gt), winner(COMPARE.lt)],
+    gradients: [winner(COMPARE.lt), winner(COMPARE.gt)],
   }),
   minimum: define({
     name: "minimum",
     id: BINARY.minimum,
     saves: true,
-    gradients: [winner(COMPARE.lt), winner(COMPARE.gt)],
+    gradients: [winner(COMPARE.gt), winner(COMPARE.lt)],
   }),
-} satisfies Record<string, Op<number>>;
+} satisfies Record<string, BinaryOp>;
 
 /** Name of a binary operation. */
 export type BinaryName = keyof typeof binaryOps;

@@ -6,14 +6,15 @@
 import { promote } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { apply, empty, type Op, viewOf } from "../core/op.ts";
-import { formatShape, normalizeDim, type Shape } from "../core/shape.ts";
+import { formatShape, normalizeDim, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { cast } from "./copy.ts";
 import { copyInto } from "./launch.ts";
 
 function part(x: Tensor, dim: number, start: number, length: number): Tensor {
   const shape = x.shape.map((size, i) => i === dim ? length : size);
-  return viewOf(x, shape, x.strides, length === 0 ? x.offset : x.offset + start * x.strides[dim], "cat");
+  // A view without elements must not begin behind its storage.
+  return viewOf(x, shape, x.strides, sizeOf(shape) === 0 ? x.offset : x.offset + start * x.strides[dim], "cat");
 }
 
 const catOp: Op<number> = {

@@ -196,7 +196,7 @@ const linearOp: Op<FusedActivation> = {
       if (node !== null) aux = empty(x.storage.device, shape, x.dtype, "linear");
     }
     writeProduct(1, m, n, k, NT, false, false);
-    productInto(out, source, matrix, bias ?? null, aux, epilogue, 0);
+    productInto(out, source, matrix, bias === undefined ? null : contiguous(bias), aux, epilogue, 0);
     if (node !== null) {
       if (activation === "none") node.save(source, matrix);
       else node.save(source, matrix, aux ?? out);

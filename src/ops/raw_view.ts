@@ -4,12 +4,16 @@
  * @module
  */
 import { viewOf } from "../core/op.ts";
-import { contiguousStrides, type Shape } from "../core/shape.ts";
+import { contiguousStrides, type Shape, viewStrides } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { contiguous } from "./launch.ts";
 
-/** A view of a contiguous tensor in another shape, without recording; copies one that is not contiguous. */
+/** The same elements in another shape, without recording: a view where strides can express it, else a copy. */
 export function reshapeView(x: Tensor, shape: Shape, origin: string): Tensor {
+  if (!x.isContiguous) {
+    const strides = viewStrides(x.shape, x.strides, shape);
+    if (strides !== null) return viewOf(x, shape, strides, x.offset, origin);
+  }
   const source = contiguous(x);
   return viewOf(source, shape, contiguousStrides(shape), source.offset, origin);
 }

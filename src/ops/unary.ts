@@ -4,7 +4,7 @@
  * @module
  */
 import { BINARY, UNARY } from "../../ffi/op_ids.ts";
-import { isFloating } from "../core/dtype.ts";
+import { type DType, isFloating } from "../core/dtype.ts";
 import { DTypeError } from "../core/errors.ts";
 import type { Node } from "../core/node.ts";
 import { apply, type Op } from "../core/op.ts";
@@ -24,13 +24,21 @@ interface Definition {
   readonly name: string;
   readonly id: number;
   /** What the derivative needs: the input, the output, or neither. */
-  readonly saves?: "input" | "output";
+  readonly saves?: "input" | "output" | undefined;
   readonly gradient: UnaryGradient | null;
 }
 
-function define({ name, id, saves, gradient }: Definition): Op<UnaryAttrs> {
-  const op: Op<UnaryAttrs> = {
+/** A unary operation, and what its change in place needs to know. */
+export interface UnaryOp extends Op<UnaryAttrs> {
+  readonly id: number;
+  readonly saves: Definition["saves"];
+}
+
+function define({ name, id, saves, gradient }: Definition): UnaryOp {
+  const op: UnaryOp = {
     name,
+    id,
+    saves,
     outputShape: ([x]) => x.shape,
     forward([x], attrs, _shape, node) {
       const output = unary(id, x, name, attrs.alpha, attrs.beta);
@@ -163,7 +171,7 @@ export const unaryOps = {
     saves: "input",
     gradient: byBinary(BINARY.pow_scalar_grad),
   }),
-} satisfies Record<string, Op<UnaryAttrs>>;
+} satisfies Record<string, UnaryOp>;
 
 /** Name of a unary operation. */
 export type UnaryName = keyof typeof unaryOps;
@@ -172,7 +180,14 @@ const EXACT: ReadonlySet<UnaryName> = new Set(
   ["neg", "abs", "sign", "square", "addScalar", "mulScalar", "rsubScalar", "clamp", "relu"] as const,
 );
 
-const NO_ATTRS: UnaryAttrs = { alpha: 0, beta: 0 };
+/** The numbers of an operation that takes none. */
+export const NO_ATTRS: UnaryAttrs = { alpha: 0, beta: 0 };
+
+/** Whether the operation gives a tensor of that dtype a result of the same dtype, computed in it. */
+export function isExactFor(name: UnaryName, dtype: DType, { alpha, beta }: UnaryAttrs): boolean {
+  if (isFloating(dtype)) return true;
+  return dtype !== "bool" && EXACT.has(name) && Number.isInteger(alpha) && Number.isInteger(beta);
+}
 
 /**
  * Applies a unary operation. Integers that the operation cannot keep are converted to float32, as PyTorch does.

@@ -4,9 +4,12 @@
  * @module
  */
 import { viewOf } from "../core/op.ts";
+import { DTypeError, ShapeError } from "../core/errors.ts";
 import { withScope } from "../core/scope.ts";
+import { contiguousStrides, formatShape, type Shape, sizeOf } from "../core/shape.ts";
 import { CATEGORY } from "../core/storage.ts";
-import { copyInto } from "../ops/launch.ts";
+import { bump } from "../core/version.ts";
+import { contiguous, copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { flatten, flatZeros, nextOffset } from "./flat.ts";
 
@@ -16,22 +19,33 @@ export type ParameterGroup<Settings> = { params: Iterable<Tensor> } & Partial<Se
 /** A group as the optimizer keeps it. Settings may be changed between steps, as learning-rate schedules do. */
 export type OptimizerGroup<Settings> = { readonly params: readonly Tensor[] } & Settings;
 
-/** Neighbouring parameters with a gradient and the same number of steps. */
+/** The numbers that an optimizer keeps for a parameter beside its tensors, in PyTorch's spelling. */
+export interface StateNumbers {
+  /** Steps so far. */
+  step: number;
+  [name: string]: number;
+}
+
+/** Neighbouring parameters with a gradient and the same numbers: what one native call changes. */
 export interface Run {
   readonly parameter: Tensor;
   readonly gradient: Tensor;
   /** The state buffers, and where the run begins in them. */
   readonly buffers: Readonly<Record<string, Tensor>>;
   readonly stateOffset: number;
-  /** Steps so far, this one included. */
-  readonly step: number;
+  /** The numbers, this step included. */
+  readonly numbers: StateNumbers;
+  /** Whether the state buffers are used for the first time. */
+  readonly isFirst: boolean;
   count: number;
 }
 
 interface Slot {
+  /** Shared by the parameters whose state lies in them. */
   readonly buffers: Record<string, Tensor>;
   readonly offset: number;
-  step: number;
+  readonly numbers: StateNumbers;
+  isFirst: boolean;
 }
 
 /** PyTorch's layout of an optimizer's state: parameters are numbered through all groups. */
@@ -40,11 +54,25 @@ export interface OptimizerStateDict {
   paramGroups: (Record<string, unknown> & { params: number[] })[];
 }
 
+/** Throws a RangeError unless each of the settings is at least 0. */
+export function checkNotNegative<Name extends string>(
+  settings: Readonly<Record<Name, number>>,
+  ...names: Name[]
+): void {
+  for (const name of names) {
+    if (!(settings[name] >= 0)) throw new RangeError(`Cannot use ${name} ${settings[name]}: it must be at least 0`);
+  }
+}
+
 /** Base of the optimizers. */
 export abstract class Optimizer<Settings extends object> {
   /** The groups; change a setting here, for example `optimizer.paramGroups[0].lr = 1e-4`. */
-  readonly paramGroups: OptimizerGroup<Settings>[];
+  readonly paramGroups: OptimizerGroup<Settings>[] = [];
+  /** Settings of groups that do not give them. */
+  readonly defaults: Readonly<Settings>;
   readonly #slots = new Map<Tensor, Slot>();
+  /** Which states the slots of a group have: settings may be changed so that it needs others. */
+  readonly #stateKeys = new WeakMap<OptimizerGroup<Settings>, string>();
   /** @internal Called before each step; throws when the gradients must not be used. */
   beforeStep: (() => void) | null = null;
   /** @internal Called after gradients were forgotten. */
@@ -53,26 +81,82 @@ export abstract class Optimizer<Settings extends object> {
   /**
    * @param parameters Parameters, or groups of them with settings of their own.
    * @param defaults Settings of groups that do not give them.
-   * @throws {RangeError} When there is no parameter, or one is listed twice.
+   * @throws {RangeError} When there is no parameter, one is listed twice, or a setting is outside its range.
    */
   constructor(parameters: Iterable<Tensor> | Iterable<ParameterGroup<Settings>>, defaults: Settings) {
+    this.defaults = defaults;
     const list = [...parameters as Iterable<Tensor | ParameterGroup<Settings>>];
     const groups = list.length > 0 && "params" in list[0]
       ? list as ParameterGroup<Settings>[]
       : [{ params: list as Tensor[] } as unknown as ParameterGroup<Settings>];
-    this.paramGroups = groups.map((group) => ({ ...defaults, ...group, params: [...group.params] }));
-    const all = this.paramGroups.flatMap(({ params }) => params);
-    if (all.length === 0) throw new RangeError("Cannot optimize: the list of parameters is empty");
+    this.#append(groups);
+  }
+
+  #append(added: readonly ParameterGroup<Settings>[]): void {
+    const groups = added.map((group) => ({ ...this.defaults, ...group, params: [...group.params] }));
+    const fresh = groups.flatMap(({ params }) => params);
+    const all = [...this.paramGroups.flatMap(({ params }) => params), ...fresh];
+    if (fresh.length === 0) throw new RangeError("Cannot optimize: the list of parameters is empty");
     if (new Set(all).size !== all.length) throw new RangeError("Cannot optimize: a parameter is listed twice");
-    for (const group of this.paramGroups) this.checkSettings(group);
-    flatten(all);
+    for (const group of groups) {
+      this.checkSettings(group);
+      for (const parameter of group.params) this.checkParameter(parameter);
+    }
+    flatten(fresh);
+    this.paramGroups.push(...groups);
+  }
+
+  /**
+   * Adds a group, for example layers that are trained from now on.
+   *
+   * @param group Parameters that are in no group yet, and settings that differ from the defaults.
+   * @throws {RangeError} When it is empty, a parameter is in a group already, or a setting is outside its range.
+   *
+   * @example
+   * ```ts
+   * import { nn, optim } from "../../mod.ts";
+   * const [head, body] = [new nn.Linear(4, 2), new nn.Linear(3, 4)];
+   * const optimizer = new optim.AdamW(head.parameters(), { lr: 1e-3 });
+   * optimizer.addParamGroup({ params: body.parameters(), lr: 1e-4 });
+   * ```
+   */
+  addParamGroup(group: ParameterGroup<Settings>): void {
+    this.#append([group]);
   }
 
   /** Throws a RangeError for a setting outside its range. */
   protected abstract checkSettings(settings: Settings): void;
 
-  /** Names of the state buffers that a group needs, in PyTorch's spelling. */
-  protected abstract stateNames(settings: Settings): readonly string[];
+  /** Throws when the optimizer cannot train a parameter. */
+  protected checkParameter(_parameter: Tensor): void {}
+
+  /** Names of the state tensors of a parameter, in PyTorch's spelling. */
+  protected abstract stateNames(settings: Settings, parameter: Tensor): readonly string[];
+
+  /** Shape of a state tensor; only an optimizer that is not elementwise has others than the parameter's. */
+  protected stateShape(_name: string, parameter: Tensor): Shape {
+    return parameter.shape;
+  }
+
+  /** What fills new state tensors. */
+  protected initialState(_settings: Settings): number {
+    return 0;
+  }
+
+  /** The numbers of a parameter before its first step. */
+  protected initialNumbers(): StateNumbers {
+    return { step: 0 };
+  }
+
+  /** Brings a parameter's numbers to the next step. */
+  protected advance(numbers: StateNumbers, _settings: Settings): void {
+    numbers.step++;
+  }
+
+  /** Whether neighbouring parameters may be changed as if they were one. */
+  protected get isElementwise(): boolean {
+    return true;
+  }
 
   /** Changes the parameters of a run. */
   protected abstract stepRun(run: Run, settings: Settings): void;
@@ -88,54 +172,89 @@ export abstract class Optimizer<Settings extends object> {
     this.afterZeroGrad?.();
   }
 
-  /** Changes every parameter that has a gradient; one without is left alone, its state too, as in PyTorch. */
+  /**
+   * Changes every parameter that has a gradient; one without is left alone, its state too, as in PyTorch.
+   *
+   * @throws {ShapeError} When a gradient has not its parameter's shape.
+   * @throws {DTypeError} When a gradient has not its parameter's dtype.
+   */
   step(): void {
     this.beforeStep?.();
     for (const group of this.paramGroups) {
+      this.#completeStates(group);
       let run: Run | null = null;
       for (const parameter of group.params) {
-        const gradient = parameter.grad;
-        if (gradient === null) continue;
+        if (parameter.grad === null) continue;
+        const gradient = usable(parameter.grad, parameter);
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
-        slot.step++;
-        if (run !== null && continues(run, parameter, gradient, slot)) {
+        bump(parameter.versions, "an optimizer's step()");
+        this.advance(slot.numbers, group);
+        if (run !== null && this.isElementwise && continues(run, parameter, gradient, slot)) {
           run.count = slot.offset - run.stateOffset + parameter.size;
-          continue;
+        } else {
+          if (run !== null) this.stepRun(run, group);
+          run = {
+            parameter,
+            gradient,
+            buffers: slot.buffers,
+            stateOffset: slot.offset,
+            numbers: slot.numbers,
+            isFirst: slot.isFirst,
+            count: parameter.size,
+          };
         }
-        if (run !== null) this.stepRun(run, group);
-        run = {
-          parameter,
-          gradient,
-          buffers: slot.buffers,
-          stateOffset: slot.offset,
-          step: slot.step,
-          count: parameter.size,
-        };
+        slot.isFirst = false;
       }
       if (run !== null) this.stepRun(run, group);
     }
   }
 
-  /** State for all of a group's parameters that have none, in buffers by dtype. */
+  /** State for a parameter that has none. Elementwise optimizers get it for all of the group, in buffers by dtype. */
   #createSlots(group: OptimizerGroup<Settings>, wanted: Tensor): Slot {
     const { dtype, device } = wanted;
-    const members = group.params.filter((p) => !this.#slots.has(p) && p.dtype === dtype && p.device === device);
-    let total = 0;
-    const offsets = members.map((parameter) => {
-      const offset = total;
-      total = nextOffset(total, parameter.size);
-      return offset;
-    });
+    const members = this.isElementwise
+      ? group.params.filter((p) => !this.#slots.has(p) && p.dtype === dtype && p.device === device)
+      : [wanted];
     const buffers: Record<string, Tensor> = {};
-    for (const name of this.stateNames(group)) buffers[name] = flatZeros(wanted, total, CATEGORY.optimizer);
-    members.forEach((parameter, i) => this.#slots.set(parameter, { buffers, offset: offsets[i], step: 0 }));
+    let offset = 0;
+    for (const parameter of members) {
+      this.#slots.set(parameter, { buffers, offset, numbers: this.initialNumbers(), isFirst: true });
+      offset = nextOffset(offset, parameter.size);
+    }
+    this.#addBuffers(buffers, offset, group, wanted);
     return this.#slots.get(wanted)!;
   }
 
+  #addBuffers(buffers: Record<string, Tensor>, size: number, group: OptimizerGroup<Settings>, like: Tensor): void {
+    for (const name of this.stateNames(group, like)) {
+      if (name in buffers) continue;
+      const length = this.isElementwise ? size : sizeOf(this.stateShape(name, like));
+      buffers[name] = flatZeros(like, length, CATEGORY.optimizer);
+      const value = this.initialState(group);
+      if (value !== 0) fillInto(buffers[name], value);
+    }
+  }
+
+  /** Adds states that a changed setting needs, for example the momentum that a schedule has switched on. */
+  #completeStates(group: OptimizerGroup<Settings>): void {
+    const key = this.stateNames(group, group.params[0]).join();
+    if (this.#stateKeys.get(group) === key) return;
+    this.#stateKeys.set(group, key);
+    for (const parameter of group.params) {
+      const slot = this.#slots.get(parameter);
+      if (slot === undefined || this.stateNames(group, parameter).every((name) => name in slot.buffers)) continue;
+      const sharing = group.params.filter((other) => this.#slots.get(other)?.buffers === slot.buffers);
+      const last = sharing[sharing.length - 1];
+      this.#addBuffers(slot.buffers, nextOffset(this.#slots.get(last)!.offset, last.size), group, parameter);
+      for (const other of sharing) this.#slots.get(other)!.isFirst = true;
+    }
+  }
+
   #stateView(parameter: Tensor, slot: Slot, name: string): Tensor {
+    const shape = this.stateShape(name, parameter);
     return withScope(
       undefined,
-      () => viewOf(slot.buffers[name], parameter.shape, parameter.strides, slot.offset, "stateDict"),
+      () => viewOf(slot.buffers[name], shape, contiguousStrides(shape), slot.offset, "stateDict"),
     );
   }
 
@@ -146,8 +265,8 @@ export abstract class Optimizer<Settings extends object> {
     const paramGroups = this.paramGroups.map(({ params, ...settings }) => {
       const numbers = params.map((parameter) => {
         const slot = this.#slots.get(parameter);
-        if (slot !== undefined && slot.step > 0) {
-          state[index] = { step: slot.step };
+        if (slot !== undefined && slot.numbers.step > 0) {
+          state[index] = { ...slot.numbers };
           for (const name of Object.keys(slot.buffers)) state[index][name] = this.#stateView(parameter, slot, name);
         }
         return index++;
@@ -171,31 +290,53 @@ export abstract class Optimizer<Settings extends object> {
       );
     }
     this.paramGroups.forEach((group, g) => {
-      const { params: numbers, ...settings } = dict.paramGroups[g];
+      const { params: indices, ...settings } = dict.paramGroups[g];
       Object.assign(group, settings);
+      this.#completeStates(group);
       group.params.forEach((parameter, i) => {
-        const saved = dict.state[numbers[i]];
+        const saved = dict.state[indices[i]];
         if (saved === undefined) return;
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
-        slot.step = Number(saved.step);
+        for (const name of Object.keys(slot.numbers)) slot.numbers[name] = Number(saved[name]);
+        slot.isFirst = false;
         for (const name of Object.keys(slot.buffers)) {
           const value = saved[name];
-          if (typeof value !== "object" || value.size !== parameter.size) {
+          const view = this.#stateView(parameter, slot, name);
+          if (typeof value !== "object" || value.size !== view.size) {
             throw new RangeError(
-              `Cannot load optimizer state: ${name} of parameter ${numbers[i]} is missing or has another size`,
+              `Cannot load optimizer state: ${name} of parameter ${indices[i]} is missing or has another size`,
             );
           }
-          copyInto(this.#stateView(parameter, slot, name), value);
+          copyInto(view, value);
         }
       });
     });
   }
 }
 
+/** The gradient as the native functions read it. */
+function usable(gradient: Tensor, parameter: Tensor): Tensor {
+  if (gradient === parameter.gradSlot) return gradient;
+  if (gradient.dtype !== parameter.dtype) {
+    throw new DTypeError(
+      `Cannot step: a ${parameter.dtype} parameter has a ${gradient.dtype} gradient. Convert it with .to({ dtype })`,
+    );
+  }
+  if (gradient.size !== parameter.size) {
+    throw new ShapeError(
+      `Cannot step: a parameter of ${formatShape(parameter.shape)} has a gradient of ${
+        formatShape(gradient.shape)
+      }: their shapes must be equal`,
+    );
+  }
+  return contiguous(gradient);
+}
+
 function continues(run: Run, parameter: Tensor, gradient: Tensor, slot: Slot): boolean {
   const distance = slot.offset - run.stateOffset;
-  return slot.buffers === run.buffers && slot.step === run.step &&
-    distance === nextOffset(0, run.count) &&
+  if (slot.buffers !== run.buffers || slot.isFirst !== run.isFirst) return false;
+  for (const name in run.numbers) if (slot.numbers[name] !== run.numbers[name]) return false;
+  return distance === nextOffset(0, run.count) &&
     parameter.storage === run.parameter.storage && parameter.offset === run.parameter.offset + distance &&
     gradient.storage === run.gradient.storage && gradient.offset === run.gradient.offset + distance;
 }

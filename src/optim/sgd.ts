@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { check } from "../../ffi/call.ts";
 import { AX } from "../../ffi/constants.ts";
-import { dtypeId } from "../core/dtype.ts";
 import type { Tensor } from "../tensor.ts";
-import { Optimizer, type ParameterGroup, type Run } from "./optimizer.ts";
+import { ElementwiseOptimizer, type StepNumbers } from "./elementwise.ts";
+import { checkNotNegative, type ParameterGroup, type Run } from "./optimizer.ts";
 
 /** Settings of SGD. */
 export interface SGDSettings {
@@ -25,10 +24,11 @@ export interface SGDSettings {
   maximize: boolean;
 }
 
-const hyper = new Float64Array(5);
-
 /** Stochastic gradient descent. */
-export class SGD extends Optimizer<SGDSettings> {
+export class SGD extends ElementwiseOptimizer<SGDSettings> {
+  protected override readonly id = AX.OPTIMIZER_SGD;
+  protected override readonly states = ["momentum_buffer"];
+
   /**
    * @param parameters Parameters or groups.
    * @param options Settings, with PyTorch's defaults.
@@ -48,11 +48,9 @@ export class SGD extends Optimizer<SGDSettings> {
     });
   }
 
-  protected override checkSettings({ lr, momentum, dampening, weightDecay, nesterov }: SGDSettings): void {
-    if (!(lr >= 0)) throw new RangeError(`Cannot use lr ${lr}: it must be at least 0`);
-    if (!(momentum >= 0)) throw new RangeError(`Cannot use momentum ${momentum}: it must be at least 0`);
-    if (!(weightDecay >= 0)) throw new RangeError(`Cannot use weightDecay ${weightDecay}: it must be at least 0`);
-    if (nesterov && (momentum <= 0 || dampening !== 0)) {
+  protected override checkSettings(settings: SGDSettings): void {
+    checkNotNegative(settings, "lr", "momentum", "weightDecay");
+    if (settings.nesterov && (settings.momentum <= 0 || settings.dampening !== 0)) {
       throw new RangeError("Cannot use nesterov: it needs a momentum above 0 and no dampening");
     }
   }
@@ -61,33 +59,10 @@ export class SGD extends Optimizer<SGDSettings> {
     return momentum > 0 ? ["momentum_buffer"] : [];
   }
 
-  protected override stepRun(
-    { parameter, gradient, buffers, stateOffset, step, count }: Run,
-    settings: SGDSettings,
-  ): void {
-    hyper[0] = settings.lr;
-    hyper[1] = settings.momentum;
-    hyper[2] = settings.dampening;
-    hyper[3] = settings.weightDecay;
-    hyper[4] = 1;
-    const flags = (settings.maximize ? AX.OPTIMIZER_MAXIMIZE : 0) | (settings.nesterov ? AX.OPTIMIZER_NESTEROV : 0) |
-      (step === 1 ? AX.OPTIMIZER_FIRST_STEP : 0);
-    const library = parameter.storage.device.library;
-    check(
-      library.ax_sgd_step(
-        dtypeId(parameter.dtype),
-        parameter.storage.id,
-        parameter.offset,
-        settings.momentum > 0 ? buffers.momentum_buffer.storage.id : 0,
-        stateOffset,
-        gradient.storage.id,
-        gradient.offset,
-        count,
-        hyper,
-        flags,
-      ),
-      "ax_sgd_step",
-      library,
-    );
+  protected override numbersOf({ isFirst }: Run, { momentum, dampening, nesterov }: SGDSettings): StepNumbers {
+    return {
+      numbers: [momentum, dampening],
+      flags: (nesterov ? AX.STEP_NESTEROV : 0) | (isFirst ? AX.STEP_FIRST : 0),
+    };
   }
 }

@@ -1,0 +1,211 @@
+// See gemm_driver.h for how a product is cut.
+#include "cpu/gemm.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "cpu/gemm_driver.h"
+#include "cpu/gemm_kernel.h"
+#include "cpu/gemm_pack.h"
+#include "cpu/thread_pool.h"
+
+namespace ax {
+inline namespace AX_ISA {
+namespace {
+
+constexpr int64_t kDepth = 256;
+// Multiplications below which another thread is not worth waking.
+constexpr int64_t kGrain = 1 << 17;
+
+int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
+
+// Memory that a thread keeps between products.
+class Scratch {
+ public:
+  ~Scratch() { free(memory_); }
+  // Null if the system has none.
+  void* atLeast(int64_t bytes) {
+    if (bytes > bytes_) {
+      free(memory_);
+      bytes_ = roundUp(bytes, 4096);
+      memory_ = aligned_alloc(64, static_cast<size_t>(bytes_));
+      if (memory_ == nullptr) bytes_ = 0;
+    }
+    return memory_;
+  }
+
+ private:
+  void* memory_ = nullptr;
+  int64_t bytes_ = 0;
+};
+
+thread_local Scratch t_panels, t_sums;
+
+int64_t blockBytes() {
+  static const int64_t bytes = [] {
+    const long second_level = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return std::clamp<int64_t>(second_level / 2, 128 << 10, 512 << 10);
+  }();
+  return bytes;
+}
+
+template <class P>
+class Driver {
+  using T = typename GemmSum<P>::type;
+  static constexpr int kLanes = Vector<P>::kLanes, kTileCols = Vector<P>::kTileCols;
+
+ public:
+  Driver(const GemmTask<P>& task, bool parallel) : task_(task), parallel_(parallel) {}
+
+  void run() {
+    const int64_t depth_room = std::min(task_.k, kDepth);
+    block_cols_ = std::min(roundUp(task_.n, kTileCols), std::max<int64_t>(blockBytes() / int64_t{sizeof(P)} / kDepth, kTileCols));
+    block_rows_ = task_.m;
+    // Where the sums have no place in C they wait in a block for the rest of k.
+    if (task_.c == nullptr && task_.k > kDepth) block_rows_ = std::min<int64_t>(task_.m, kSumRows);
+    panels_ = static_cast<P*>(t_panels.atLeast((block_cols_ * depth_room + kLanes) * int64_t{sizeof(P)}));
+    if (task_.c == nullptr) sums_ = static_cast<T*>(t_sums.atLeast(block_rows_ * block_cols_ * int64_t{sizeof(T)}));
+    alignas(64) P small_panel[kTileCols * kSmallDepth + kLanes];
+    alignas(64) T small_sums[kTileRows * kTileCols];
+    if (panels_ == nullptr || (task_.c == nullptr && sums_ == nullptr)) {
+      // Without memory the product is cut into blocks that the stack holds: slow, but no failure.
+      max_depth_ = kSmallDepth;
+      block_cols_ = kTileCols;
+      block_rows_ = task_.c == nullptr ? kTileRows : task_.m;
+      panels_ = small_panel;
+      sums_ = small_sums;
+    }
+    for (int64_t col = 0; col < task_.n; col += block_cols_) {
+      col_ = col;
+      cols_ = std::min(block_cols_, task_.n - col);
+      for (int64_t row = 0; row < task_.m; row += block_rows_) {
+        row_ = row;
+        rows_ = std::min(block_rows_, task_.m - row);
+        for (int64_t start = 0; start == 0 || start < task_.k; start += max_depth_) {
+          start_ = start;
+          depth_ = std::min(max_depth_, task_.k - start);
+          packB();
+          multiplyBlock();
+        }
+      }
+    }
+  }
+
+ private:
+  static constexpr int64_t kSumRows = 1024, kSmallDepth = 32;
+
+  template <class Body>
+  void forParts(int64_t count, int64_t grain, const Body& body) {
+    if (parallel_) {
+      parallelFor(count, grain, body);
+    } else {
+      body(int64_t{0}, count);
+    }
+  }
+
+  template <int kWidth>
+  static void pack(P* panel, const GemmLines<P>& lines, int64_t first, int64_t count, int64_t start, int64_t depth) {
+    if (lines.pack != nullptr) {
+      lines.pack(lines.source, panel, kWidth, first, count, start, depth);
+    } else {
+      packLines<P, P, kWidth>(panel, lines.x, lines.ld, lines.contiguous, first, count, start, depth);
+    }
+  }
+
+  void packB() {
+    const int64_t panels = (cols_ + kTileCols - 1) / kTileCols;
+    forParts(panels, kGrain / 8 / (kTileCols * (depth_ + 1)) + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; ++j) {
+        pack<kTileCols>(panels_ + j * kTileCols * depth_, task_.b, col_ + j * kTileCols,
+                        std::min<int64_t>(kTileCols, cols_ - j * kTileCols), start_, depth_);
+      }
+    });
+  }
+
+  void multiplyBlock() {
+    const int64_t strips = (rows_ + kTileRows - 1) / kTileRows;
+    forParts(strips, kGrain / (kTileRows * cols_ * (depth_ + 1)) + 1, [&](int64_t begin, int64_t end) {
+      alignas(64) P strip[kTileRows * kDepth + kLanes];
+      // Strips of nearly the same height: the last one is as good as the others.
+      for (int64_t s = begin; s < end; ++s) multiplyStrip(strip, s * rows_ / strips, (s + 1) * rows_ / strips);
+    });
+  }
+
+  void multiplyStrip(P* strip, int64_t top, int64_t bottom) {
+    const int64_t rows = bottom - top;
+    const bool is_last = start_ + depth_ >= task_.k;
+    const T beta = start_ == 0 ? task_.beta : T(1);
+    const Kernel<P> wide = kernelFor<P>(rows, 2), narrow = kernelFor<P>(rows, 1);
+    T* const sums = task_.c == nullptr ? sums_ + top * block_cols_ : task_.c + (row_ + top) * task_.ldc + col_;
+    const int64_t ld = task_.c == nullptr ? block_cols_ : task_.ldc;
+    pack<kTileRows>(strip, task_.a, row_ + top, rows, start_, depth_);
+    for (int64_t j = 0; j < cols_; j += kTileCols) {
+      const P* const panel = panels_ + j * depth_;
+      const int64_t cols = cols_ - j;
+      if (cols >= kTileCols) {
+        wide(depth_, strip, panel, sums + j, ld, task_.alpha, beta);
+      } else if (cols == kLanes) {
+        narrow(depth_, strip, panel, sums + j, ld, task_.alpha, beta);
+      } else {
+        alignas(64) T tile[kTileRows * kTileCols];
+        (cols > kLanes ? wide : narrow)(depth_, strip, panel, tile, kTileCols, task_.alpha, T(0));
+        addTile(sums + j, ld, tile, rows, cols, beta);
+      }
+    }
+    if (is_last && task_.finish != nullptr) task_.finish(task_.context, sums, ld, row_ + top, col_, rows, cols_);
+  }
+
+  static void addTile(T* sums, int64_t ld, const T* tile, int64_t rows, int64_t cols, T beta) {
+    for (int64_t i = 0; i < rows; ++i) {
+      T* const to = sums + i * ld;
+      const T* const from = tile + i * kTileCols;
+      if (beta == T(0)) {
+        for (int64_t j = 0; j < cols; ++j) to[j] = from[j];
+      } else {
+        for (int64_t j = 0; j < cols; ++j) to[j] = from[j] + beta * to[j];
+      }
+    }
+  }
+
+  const GemmTask<P>& task_;
+  const bool parallel_;
+  int64_t max_depth_ = kDepth, block_cols_ = 0, block_rows_ = 0;
+  int64_t col_ = 0, cols_ = 0, row_ = 0, rows_ = 0, start_ = 0, depth_ = 0;  // the current block
+  P* panels_ = nullptr;
+  T* sums_ = nullptr;
+};
+
+template <class T>
+GemmTask<T> taskOf(const Gemm<T>& g) {
+  return {g.m, g.n, g.k, g.a, g.b, g.c, g.ldc, g.alpha, g.beta, nullptr, nullptr};
+}
+
+}  // namespace
+
+template <class P>
+void runGemm(const GemmTask<P>& task, bool parallel) {
+  Driver<P>(task, parallel).run();
+}
+
+template <class T>
+void gemmSerial(const Gemm<T>& product) {
+  runGemm<T>(taskOf(product), false);
+}
+
+template <class T>
+void gemm(const Gemm<T>& product) {
+  runGemm<T>(taskOf(product), true);
+}
+
+template void runGemm<float>(const GemmTask<float>&, bool);
+template void runGemm<double>(const GemmTask<double>&, bool);
+template void gemmSerial<float>(const Gemm<float>&);
+template void gemmSerial<double>(const Gemm<double>&);
+template void gemm<float>(const Gemm<float>&);
+template void gemm<double>(const Gemm<double>&);
+
+}  // namespace AX_ISA
+}  // namespace ax

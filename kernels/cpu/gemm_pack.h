@@ -1,0 +1,124 @@
+// Copies operands of a matrix product into panels: for each step along k the elements of kWidth lines, filled up with zeros.
+#ifndef AX_CPU_GEMM_PACK_H_
+#define AX_CPU_GEMM_PACK_H_
+#include <stdint.h>
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
+
+#include <type_traits>
+#include <utility>
+
+#include "common/dtype.h"
+#include "cpu/gemm_kernel.h"
+
+namespace ax {
+inline namespace AX_ISA {
+
+// A vector of packed elements from memory.
+template <class P, class S>
+inline typename Vector<P>::type loadWide(const S* x) {
+  using V = typename Vector<P>::type;
+  if constexpr (sizeof(S) == sizeof(P)) {
+    return *reinterpret_cast<const V*>(x);
+  } else if constexpr (std::is_same_v<S, BFloat16>) {
+    typedef uint16_t Half __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
+    typedef uint32_t Word __attribute__((vector_size(kVectorBytes), may_alias));
+    return reinterpret_cast<V>(__builtin_convertvector(*reinterpret_cast<const Half*>(x), Word) << 16);
+  } else {
+#if defined(__AVX512F__)
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+#elif defined(__F16C__)
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+#else
+    V wide;
+    for (int lane = 0; lane < Vector<P>::kLanes; ++lane) wide[lane] = static_cast<P>(x[lane]);
+    return wide;
+#endif
+  }
+}
+
+// Transposes a square of elements in registers: exchanges blocks of half its size, then of a quarter, and so on.
+template <class V, class Index, int kHalf, int... kLane>
+inline void exchangeBlocks(V* rows, std::integer_sequence<int, kLane...>) {
+  constexpr int kLanes = sizeof...(kLane);
+  const Index low = {((kLane & kHalf) ? kLanes + kLane - kHalf : kLane)...};
+  const Index high = {((kLane & kHalf) ? kLanes + kLane : kLane + kHalf)...};
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) {
+    if (i & kHalf) continue;
+    const V first = rows[i], second = rows[i + kHalf];
+    rows[i] = __builtin_shuffle(first, second, low);
+    rows[i + kHalf] = __builtin_shuffle(first, second, high);
+  }
+}
+template <class T>
+inline void transposeSquare(typename Vector<T>::type (&rows)[Vector<T>::kLanes]) {
+  constexpr int kLanes = Vector<T>::kLanes;
+  using V = typename Vector<T>::type;
+  using Index = typename Vector<std::conditional_t<sizeof(T) == 8, int64_t, int32_t>>::type;
+  constexpr auto kAll = std::make_integer_sequence<int, kLanes>();
+  if constexpr (kLanes > 8) exchangeBlocks<V, Index, 8>(rows, kAll);
+  if constexpr (kLanes > 4) exchangeBlocks<V, Index, 4>(rows, kAll);
+  if constexpr (kLanes > 2) exchangeBlocks<V, Index, 2>(rows, kAll);
+  exchangeBlocks<V, Index, 1>(rows, kAll);
+}
+
+// Lines that are contiguous along k. Squares are transposed in registers; those beyond the panel's width are cut by writing
+// lines from the last group to the first, so that what one store writes too much the next one corrects. The panel therefore
+// needs room for one more vector.
+template <class S, class P, int kWidth>
+void packContiguousLines(P* panel, const S* x, int64_t ld, int64_t lines, int64_t depth) {
+  using V = typename Vector<P>::type;
+  constexpr int kLanes = Vector<P>::kLanes, kGroups = (kWidth + kLanes - 1) / kLanes;
+  int64_t p = 0;
+  for (; p + kLanes <= depth; p += kLanes) {
+    for (int group = kGroups - 1; group >= 0; --group) {
+      const int64_t first = group * kLanes, here = lines - first < kLanes ? lines - first : kLanes;
+      V rows[kLanes];
+      if (here == kLanes) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) rows[i] = loadWide<P>(x + (first + i) * ld + p);
+      } else {
+        for (int i = 0; i < kLanes; ++i) rows[i] = i < here ? loadWide<P>(x + (first + i) * ld + p) : V{};
+      }
+      transposeSquare<P>(rows);
+      P* to = panel + p * kWidth + first;
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) *reinterpret_cast<V*>(to + i * kWidth) = rows[i];
+    }
+  }
+  for (; p < depth; ++p) {
+    for (int64_t i = 0; i < lines; ++i) panel[p * kWidth + i] = static_cast<P>(x[i * ld + p]);
+    for (int64_t i = lines; i < kWidth; ++i) panel[p * kWidth + i] = P(0);
+  }
+}
+
+// Lines whose neighbours are contiguous: rows of memory are copied.
+template <class S, class P, int kWidth>
+void packNeighbours(P* panel, const S* x, int64_t ld, int64_t lines, int64_t depth) {
+  if (lines == kWidth) {
+    for (int64_t p = 0; p < depth; ++p) {
+      for (int i = 0; i < kWidth; ++i) panel[p * kWidth + i] = static_cast<P>(x[p * ld + i]);
+    }
+    return;
+  }
+  for (int64_t p = 0; p < depth; ++p) {
+    for (int64_t i = 0; i < lines; ++i) panel[p * kWidth + i] = static_cast<P>(x[p * ld + i]);
+    for (int64_t i = lines; i < kWidth; ++i) panel[p * kWidth + i] = P(0);
+  }
+}
+
+template <class S, class P, int kWidth>
+void packLines(P* panel, const S* x, int64_t ld, bool contiguous, int64_t first, int64_t lines, int64_t start, int64_t depth) {
+  if (contiguous) {
+    packContiguousLines<S, P, kWidth>(panel, x + first * ld + start, ld, lines, depth);
+  } else {
+    packNeighbours<S, P, kWidth>(panel, x + start * ld + first, ld, lines, depth);
+  }
+}
+
+}  // namespace AX_ISA
+}  // namespace ax
+
+#endif  // AX_CPU_GEMM_PACK_H_

@@ -1,0 +1,63 @@
+import { nn } from "../../mod.ts";
+import { linear as fusedLinear } from "../../src/ops/matmul.ts";
+import { floats, type Row, type Shape } from "../_support/op_table/row.ts";
+
+/** Pairs of shapes: vectors, batches, broadcast batches, and sizes around those of the tiles. */
+const PRODUCTS: Shape[][] = [
+  [[3, 4], [4]],
+  [[4], [4, 3]],
+  [[4], [4]],
+  [[2, 3, 4], [4, 5]],
+  [[2, 3, 4], [2, 4, 5]],
+  [[2, 1, 3, 4], [3, 4, 2]],
+  [[3, 4], [2, 4, 5]],
+  [[1, 1], [1, 1]],
+  [[2, 5], [5, 0]],
+  [[2, 0], [0, 3]],
+  [[13, 7], [7, 33]],
+  [[17, 65], [65, 31]],
+  [[65, 33], [33, 48]],
+  [[145, 70], [70, 65]],
+];
+
+const rows: Row[] = [
+  {
+    covers: "Tensor.matmul",
+    inputs: [floats([5, 7]), floats([7, 3])],
+    shapes: PRODUCTS,
+    run: ([a, b]) => a.matmul(b),
+    torch: "a @ b",
+  },
+  {
+    covers: "Tensor.matmul",
+    name: "matmul of transposed operands",
+    inputs: [floats([7, 5]), floats([3, 7])],
+    shapes: [[[33, 13], [17, 33]]],
+    run: ([a, b]) => a.transpose(0, 1).matmul(b.transpose(0, 1)),
+    torch: "a.T @ b.T",
+  },
+  {
+    covers: "functional.linear",
+    inputs: [floats([2, 3, 4]), floats([5, 4]), floats([5])],
+    shapes: [[[4], [5, 4], [5]], [[33, 17], [19, 17], [19]], [[0, 4], [5, 4], [5]]],
+    run: ([x, weight, bias]) => nn.functional.linear(x, weight, bias),
+    torch: "F.linear(a, b, c)",
+  },
+  {
+    covers: "functional.linear",
+    name: "linear without bias",
+    inputs: [floats([3, 4]), floats([5, 4])],
+    run: ([x, weight]) => nn.functional.linear(x, weight),
+    torch: "F.linear(a, b)",
+  },
+  ...(["relu", "gelu"] as const).map((activation): Row => ({
+    covers: "functional.linear",
+    name: `linear with fused ${activation}`,
+    inputs: [floats([3, 4]), floats([5, 4]), floats([5])],
+    shapes: [[[33, 17], [19, 17], [19]]],
+    run: ([x, weight, bias]) => fusedLinear(x, weight, bias, activation),
+    torch: `F.${activation}(F.linear(a, b, c))`,
+  })),
+];
+
+export default rows;
