@@ -6,13 +6,14 @@
 import type { UnaryAttrs, UnaryName } from "./ops/unary.ts";
 import { binaryInPlace, copyInPlace, fillInPlace, maskedFillInPlace, unaryInPlace } from "./ops/in_place.ts";
 import type { Tensor } from "./tensor.ts";
-import { type Operand, TensorElementwise } from "./tensor_elementwise.ts";
+import type { Operand } from "./tensor_elementwise.ts";
+import { TensorReductions } from "./tensor_reductions.ts";
 
 /**
  * Changes in place: each gives the values and the dtype rules of the method without the underscore, except that the tensor keeps
  * its shape and dtype. Gradients flow through them.
  */
-export abstract class TensorInPlace extends TensorElementwise {
+export abstract class TensorInPlace extends TensorReductions {
   #unary(op: UnaryName, name: string, attrs?: UnaryAttrs): this {
     unaryInPlace(this.self, op, name, attrs);
     return this;
