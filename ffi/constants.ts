@@ -57,6 +57,8 @@ export const AX = {
   EPILOGUE_GELU_GRAD: 7,
   /** the same for the approximation by tanh */
   EPILOGUE_GELU_TANH_GRAD: 8,
+  CUMULATE_SUM: 0,
+  CUMULATE_PROD: 1,
   SOFTMAX: 0,
   LOG_SOFTMAX: 1,
   LOGSUMEXP: 2,
