@@ -90,6 +90,14 @@ int32_t forEach(double count, const Layout<N>& layout, const Body& body) {
 }
 
 template <class Body>
+int32_t forEachLine(int64_t lines, int64_t elements, const Body& body) {
+  parallelFor(lines, kElementGrain / (elements + 1) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t line = begin; line < end; ++line) body(line);
+  });
+  return AX_OK;
+}
+
+template <class Body>
 int32_t forEachSpan(int64_t outer, int64_t inner, const Body& body) {
   for (int64_t o = 0; o < outer; ++o) {
     parallelFor(inner, kElementGrain, [&](int64_t begin, int64_t end) { body(o, begin, end); });

@@ -62,6 +62,17 @@ int32_t forEach(double element_count, const Layout<N>& layout, const Body& body)
 }
 
 template <class Body>
+__global__ void __launch_bounds__(kThreads) lineKernel(int64_t lines, Body body) {
+  for (int64_t line = blockIdx.x * int64_t{kThreads} + threadIdx.x; line < lines; line += int64_t{kThreads} * gridDim.x) body(line);
+}
+
+template <class Body>
+int32_t forEachLine(int64_t lines, int64_t, const Body& body) {
+  if (lines == 0) return AX_OK;
+  return launch([&](cudaStream_t stream) { lineKernel<<<gridFor(lines), kThreads, 0, stream>>>(lines, body); });
+}
+
+template <class Body>
 __global__ void __launch_bounds__(kThreads) spanKernel(int64_t outer, int64_t inner, Body body) {
   const int64_t count = outer * inner;
   for (int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x; i < count; i += int64_t{kThreads} * gridDim.x) {
