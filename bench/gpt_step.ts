@@ -9,7 +9,7 @@ import { Accelerator, manualSeed, nn, optim, randn, scope } from "../mod.ts";
 
 const [batch, context, vocabulary] = [8, 128, 256];
 const steps = Number(Deno.args[0] ?? 20);
-const accelerator = new Accelerator({ cpu: true });
+const accelerator = new Accelerator();
 manualSeed(0);
 const model = new GPT({ vocabulary, context, layers: 4, width: 256, heads: 4 });
 const optimizer = new optim.AdamW(model.parameters(), { lr: 3e-4 });
