@@ -5,7 +5,7 @@
  */
 import type { Random } from "../random.ts";
 import { elementwise } from "./elementwise.ts";
-import { fresh, isFloat, type ModelDType, rowMajor, sizeOf, Unfit, type Window } from "./model.ts";
+import { fresh, isFloat, type ModelDType, rowMajor, sizeOf, Unfit, type Window, withWideMargin } from "./model.ts";
 import type { Arguments, Operation } from "./operation.ts";
 import { structural } from "./structural.ts";
 
@@ -30,6 +30,8 @@ export interface Step {
 
 /** Leaves and steps. */
 export interface Program {
+  /** Whether it may use 16-bit dtypes. */
+  readonly isCoarse: boolean;
   readonly leaves: readonly Leaf[];
   readonly steps: readonly Step[];
 }
@@ -38,6 +40,7 @@ export interface Program {
 export type Layout = "contiguous" | "strided";
 
 const MIXED: readonly ModelDType[] = ["float32", "float64", "float32", "int64", "int32", "bool"];
+const COARSE: readonly ModelDType[] = ["float32", "bfloat16", "bfloat16", "float16", "float16", "int64", "bool"];
 const MAX_SIZE = 96;
 
 function makeShape(random: Random): number[] {
@@ -77,11 +80,16 @@ function spaced(x: Window): Window {
   return { ...x, memory: { ...x.memory, data }, strides: x.shape.map(() => 2) };
 }
 
+function is16Bit(dtype: ModelDType): boolean {
+  return dtype.endsWith("float16");
+}
+
 /** Runs a step in the model. */
-function apply(step: Step, values: Window[]): void {
+function apply(step: Step, values: Window[], isCoarse: boolean): void {
   const operation = OPERATIONS[step.name];
   const inputs = step.inputs.map((index) => values[index]);
   const out = operation.model(inputs, step.args);
+  if (is16Bit(out.dtype) && !isCoarse) throw new Unfit();
   if (sizeOf(out.shape) > MAX_SIZE || out.shape.length > 5) throw new Unfit();
   if (operation.kind === "new" && out.memory.tracked && operation.savesNothing !== true) {
     for (const { memory } of [...inputs, out]) memory.isSaved = true;
@@ -96,20 +104,27 @@ function apply(step: Step, values: Window[]): void {
  * @throws {Unfit} When the program is not defined for them.
  */
 export function evaluate(program: Program, layout: Layout, leaves: readonly Leaf[] = program.leaves): Window[] {
-  const values = leaves.map((leaf) => leafWindow(leaf, layout));
-  for (const step of program.steps) apply(step, values);
-  return values;
+  return withWideMargin(program.isCoarse, () => {
+    const values = leaves.map((leaf) => leafWindow(leaf, layout));
+    for (const step of program.steps) apply(step, values, program.isCoarse);
+    return values;
+  });
 }
 
 /** A random program of at least one step. */
 export function makeProgram(random: Random): Program {
-  const isSmooth = random.chance(0.5);
+  const isCoarse = random.chance(0.15);
+  return withWideMargin(isCoarse, () => makeSteps(random, isCoarse));
+}
+
+function makeSteps(random: Random, isCoarse: boolean): Program {
+  const isSmooth = !isCoarse && random.chance(0.6);
   const shape = makeShape(random);
   const leaves: Leaf[] = [];
   const count = random.integer(2, 5);
   for (let i = 0; i < count; i++) {
     const own = random.chance(0.6) ? shape : random.chance(0.5) ? shape.slice(1) : makeShape(random);
-    const dtype = isSmooth ? "float64" : random.pick(MIXED);
+    const dtype = isSmooth ? "float64" : random.pick(isCoarse ? COARSE : MIXED);
     leaves.push(makeLeaf(random, own, dtype, isSmooth && (i === 0 || random.chance(0.5))));
   }
   const steps: Step[] = [];
@@ -129,13 +144,13 @@ export function makeProgram(random: Random): Program {
     try {
       const args = operation.make(random, inputs.map((index) => values[index]));
       const step: Step = { name, inputs, args };
-      apply(step, values);
+      apply(step, values, isCoarse);
       steps.push(step);
     } catch (error) {
       if (!(error instanceof Unfit)) throw error;
     }
   }
-  return { leaves, steps };
+  return { isCoarse, leaves, steps };
 }
 
 function nested(values: readonly number[], shape: readonly number[]): string {
@@ -164,7 +179,7 @@ function without(program: Program, index: number): Program | undefined {
     if (step.inputs.includes(removed)) return undefined;
     steps.push({ ...step, inputs: step.inputs.map((input) => input > removed ? input - 1 : input) });
   }
-  return { leaves: program.leaves, steps };
+  return { ...program, steps };
 }
 
 /** Removes steps while the program still fails. */
