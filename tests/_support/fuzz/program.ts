@@ -4,13 +4,14 @@
  * @module
  */
 import type { Random } from "../random.ts";
+import { along } from "./along.ts";
 import { elementwise } from "./elementwise.ts";
 import { fresh, isFloat, type ModelDType, rowMajor, sizeOf, Unfit, type Window, withWideMargin } from "./model.ts";
 import type { Arguments, Operation } from "./operation.ts";
 import { structural } from "./structural.ts";
 
 /** All operations by name. */
-export const OPERATIONS: Readonly<Record<string, Operation>> = { ...elementwise, ...structural };
+export const OPERATIONS: Readonly<Record<string, Operation>> = { ...elementwise, ...structural, ...along };
 const NAMES = Object.keys(OPERATIONS);
 
 /** An input of a program. */
