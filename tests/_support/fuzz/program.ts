@@ -31,6 +31,8 @@ export interface Step {
 
 /** Leaves and steps. */
 export interface Program {
+  /** Whether it may change in place what derivatives need: then backward may refuse, but must not give other gradients. */
+  readonly isBold: boolean;
   /** Whether it may use 16-bit dtypes. */
   readonly isCoarse: boolean;
   readonly leaves: readonly Leaf[];
@@ -86,7 +88,7 @@ function is16Bit(dtype: ModelDType): boolean {
 }
 
 /** Runs a step in the model. */
-function apply(step: Step, values: Window[], isCoarse: boolean): void {
+function apply(step: Step, values: Window[], { isCoarse, isBold }: Pick<Program, "isCoarse" | "isBold">): void {
   const operation = OPERATIONS[step.name];
   const inputs = step.inputs.map((index) => values[index]);
   const out = operation.model(inputs, step.args);
@@ -96,6 +98,7 @@ function apply(step: Step, values: Window[], isCoarse: boolean): void {
     for (const { memory } of [...inputs, out]) memory.isSaved = true;
   }
   values.push(out);
+  if (isBold) { for (const { memory } of values) memory.isSaved = false; }
 }
 
 /**
@@ -107,7 +110,7 @@ function apply(step: Step, values: Window[], isCoarse: boolean): void {
 export function evaluate(program: Program, layout: Layout, leaves: readonly Leaf[] = program.leaves): Window[] {
   return withWideMargin(program.isCoarse, () => {
     const values = leaves.map((leaf) => leafWindow(leaf, layout));
-    for (const step of program.steps) apply(step, values, program.isCoarse);
+    for (const step of program.steps) apply(step, values, program);
     return values;
   });
 }
@@ -115,11 +118,13 @@ export function evaluate(program: Program, layout: Layout, leaves: readonly Leaf
 /** A random program of at least one step. */
 export function makeProgram(random: Random): Program {
   const isCoarse = random.chance(0.15);
-  return withWideMargin(isCoarse, () => makeSteps(random, isCoarse));
+  const kind = { isCoarse, isBold: !isCoarse && random.chance(0.15) };
+  return withWideMargin(isCoarse, () => makeSteps(random, kind));
 }
 
-function makeSteps(random: Random, isCoarse: boolean): Program {
-  const isSmooth = !isCoarse && random.chance(0.6);
+function makeSteps(random: Random, kind: Pick<Program, "isCoarse" | "isBold">): Program {
+  const { isCoarse, isBold } = kind;
+  const isSmooth = !isCoarse && (isBold || random.chance(0.55));
   const shape = makeShape(random);
   const leaves: Leaf[] = [];
   const count = random.integer(2, 5);
@@ -145,13 +150,13 @@ function makeSteps(random: Random, isCoarse: boolean): Program {
     try {
       const args = operation.make(random, inputs.map((index) => values[index]));
       const step: Step = { name, inputs, args };
-      apply(step, values, isCoarse);
+      apply(step, values, kind);
       steps.push(step);
     } catch (error) {
       if (!(error instanceof Unfit)) throw error;
     }
   }
-  return { isCoarse, leaves, steps };
+  return { ...kind, leaves, steps };
 }
 
 function nested(values: readonly number[], shape: readonly number[]): string {
