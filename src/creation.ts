@@ -66,9 +66,6 @@ function shapeOf(value: NestedArray): number[] {
 function flattenInto(value: NestedArray, shape: readonly number[], depth: number, out: number[]): void {
   if (!Array.isArray(value)) {
     if (depth !== shape.length) throw new ShapeError("Cannot make a tensor: nested arrays must have equal lengths");
-    if (typeof value !== "number" && typeof value !== "boolean") {
-      throw new TypeError(`Cannot make a tensor of ${value === null ? "null" : typeof value}: values must be numbers`);
-    }
     out.push(value);
     return;
   }
@@ -111,7 +108,7 @@ export function tensor(
   const host = hostArray(hostDtype, new ArrayBuffer(out.size * (out.size === 0 ? 1 : byteSize(hostDtype))));
   const isBig = host instanceof BigInt64Array;
   for (let i = 0; i < flat.length; i++) {
-    if (isBig) host[i] = typeof flat[i] === "bigint" ? flat[i] as bigint : BigInt(Math.trunc(flat[i] as number));
+    if (isBig) host[i] = BigInt(flat[i]);
     else host[i] = hostDtype === "bool" ? (flat[i] ? 1 : 0) : Number(flat[i]);
   }
   writeBytes(out, new Uint8Array(host.buffer));

@@ -37,10 +37,6 @@ export class Sequential extends Module implements Iterable<Module> {
 
   constructor(...modules: Module[]) {
     super();
-    const wrong = modules.findIndex((module) => !(module instanceof Module));
-    if (wrong >= 0) {
-      throw new TypeError(`Cannot make a Sequential: argument ${wrong} must be a Module, got ${typeof modules[wrong]}`);
-    }
     this.#modules = modules;
   }
 
