@@ -47,15 +47,51 @@ export const AX = {
   EPILOGUE_BIAS_RELU: 2,
   /** gelu(. + bias), exact; aux, unless its id is 0, receives . + bias */
   EPILOGUE_BIAS_GELU: 3,
+  /** the same with the approximation by tanh */
+  EPILOGUE_BIAS_GELU_TANH: 4,
+  /** . + bias + aux */
+  EPILOGUE_BIAS_RESIDUAL: 5,
   /** . * (aux > 0), aux is the output of the ReLU */
-  EPILOGUE_RELU_GRAD: 4,
+  EPILOGUE_RELU_GRAD: 6,
   /** . * gelu'(aux), aux is the input of the GELU */
-  EPILOGUE_GELU_GRAD: 5,
-  OPTIMIZER_DECOUPLED_DECAY: 1,
-  OPTIMIZER_MAXIMIZE: 2,
-  OPTIMIZER_AMSGRAD: 4,
-  OPTIMIZER_NESTEROV: 8,
-  OPTIMIZER_FIRST_STEP: 16,
+  EPILOGUE_GELU_GRAD: 7,
+  /** the same for the approximation by tanh */
+  EPILOGUE_GELU_TANH_GRAD: 8,
+  CUMULATE_SUM: 0,
+  CUMULATE_PROD: 1,
+  SOFTMAX: 0,
+  LOG_SOFTMAX: 1,
+  LOGSUMEXP: 2,
+  LAYER_NORM: 0,
+  RMS_NORM: 1,
+  /** d^2 */
+  LOSS_MSE: 0,
+  /** |d| */
+  LOSS_L1: 1,
+  /** d^2 / (2 beta) where |d| < beta, else |d| - beta / 2 */
+  LOSS_SMOOTH_L1: 2,
+  /** -(y log(sigmoid(x)) + (1 - y) log(1 - sigmoid(x))) */
+  LOSS_BCE_WITH_LOGITS: 3,
+  /** y (log(y) - x), 0 log(0) = 0 */
+  LOSS_KL_DIV: 4,
+  /** exp(y) (y - x) */
+  LOSS_KL_DIV_LOG: 5,
+  ATTENTION_CAUSAL: 1,
+  ATTENTION_NO_MASK: 0,
+  ATTENTION_BOOL_MASK: 1,
+  ATTENTION_ADDED_MASK: 2,
+  POOL_ADAPTIVE: 1,
+  POOL_INCLUDE_PADDING: 2,
+  OPTIMIZER_SGD: 0,
+  OPTIMIZER_ADAM: 1,
+  OPTIMIZER_LION: 2,
+  OPTIMIZER_RMSPROP: 3,
+  OPTIMIZER_ADAGRAD: 4,
+  OPTIMIZER_NADAM: 5,
+  STEP_DECOUPLED_DECAY: 1,
+  STEP_NESTEROV: 2,
+  STEP_FIRST: 4,
+  OPTIMIZER_NUMBERS: 10,
   COMM_SUM: 0,
   COMM_MAX: 1,
   COMM_MIN: 2,

@@ -18,6 +18,8 @@ import { cast, clone, contiguousOf, readBytes, toDevice } from "./ops/copy.ts";
 import { matmul } from "./ops/matmul.ts";
 import { type ClosenessOptions, holds, isClose } from "./ops/closeness.ts";
 import * as products from "./ops/products.ts";
+import type { ReduceOptions } from "./ops/reduce.ts";
+import { logSoftmax, logSumExp, softmax } from "./ops/softmax.ts";
 import { TensorInPlace } from "./tensor_in_place.ts";
 
 /** Nested arrays of numbers, as `toArray` returns them. */
@@ -186,6 +188,23 @@ export class Tensor extends TensorInPlace {
   /** `beta * this + alpha * (a @ b)`. */
   addmm(a: Tensor, b: Tensor, options?: { beta?: number; alpha?: number }): Tensor {
     return products.addmm(this, a, b, options);
+  }
+
+  /**
+   * exp(x) / sum(exp(x)) over dimension `dim`, without overflow: `torch.softmax`. A row of -infinity gives NaN.
+   *
+   * @throws {DTypeError} For integers and bool, as PyTorch.
+   */
+  softmax({ dim }: { dim: number }): Tensor {
+    return softmax(this, dim);
+  }
+  /** log(softmax(x)) over dimension `dim`, also where the softmax is 0 in the dtype: `torch.log_softmax`. Errors as {@link softmax}. */
+  logSoftmax({ dim }: { dim: number }): Tensor {
+    return logSoftmax(this, dim);
+  }
+  /** log(sum(exp(x))) over dimensions, by default all, without overflow: `torch.logsumexp`. Of nothing it is -infinity. */
+  logsumexp(options?: ReduceOptions): Tensor {
+    return logSumExp(this, options);
   }
 
   /** The elements as PyTorch prints them; of large tensors the ends only. */

@@ -21,33 +21,34 @@ import { TensorViews } from "./tensor_views.ts";
 /** A tensor or a number where either is accepted. */
 export type Operand = Tensor | number;
 
+// Not private methods: these would cost every tensor that is made a brand.
+function compare(name: CompareName, x: Tensor, other: Operand): Tensor {
+  return typeof other === "number" ? applyCompareNumber(name, x, other) : applyCompare(name, x, other);
+}
+
+function binary(name: BinaryName, x: Tensor, other: Operand): Tensor {
+  return typeof other === "number" ? applyBinaryNumber(name, x, other) : applyBinary(name, x, other);
+}
+
 /** Arithmetic and comparisons. */
 export abstract class TensorElementwise extends TensorViews {
   // Arithmetic. A number keeps the tensor's dtype, unless a fraction meets an integer tensor.
 
-  #binary(name: BinaryName, other: Tensor, alpha = 1): Tensor {
-    return applyBinary(name, this.self, other, alpha);
-  }
-
-  #divided(name: BinaryName, other: Operand): Tensor {
-    return typeof other === "number" ? applyBinaryNumber(name, this.self, other) : this.#binary(name, other);
-  }
-
   /** `this + alpha * other`. */
   add(other: Operand, { alpha = 1 }: { alpha?: number } = {}): Tensor {
     if (typeof other === "number") return applyUnary("addScalar", this.self, { alpha: other * alpha, beta: 0 });
-    return this.#binary("add", other, alpha);
+    return applyBinary("add", this.self, other, alpha);
   }
   /** `this - alpha * other`. */
   sub(other: Operand, { alpha = 1 }: { alpha?: number } = {}): Tensor {
-    if (typeof other === "number" && this.dtype === "bool") return this.#binary("sub", this.self);
+    if (typeof other === "number" && this.dtype === "bool") return applyBinary("sub", this.self, this.self);
     if (typeof other === "number") return applyUnary("addScalar", this.self, { alpha: -other * alpha, beta: 0 });
-    return this.#binary("sub", other, alpha);
+    return applyBinary("sub", this.self, other, alpha);
   }
   /** Product, elementwise. */
   mul(other: Operand): Tensor {
     if (typeof other === "number") return applyUnary("mulScalar", this.self, { alpha: other, beta: 0 });
-    return this.#binary("mul", other);
+    return applyBinary("mul", this.self, other);
   }
   /**
    * Quotient, elementwise; integers give float32.
@@ -56,10 +57,10 @@ export abstract class TensorElementwise extends TensorViews {
    */
   div(other: Operand, { roundingMode }: { roundingMode?: "floor" | "trunc" } = {}): Tensor {
     if (roundingMode !== undefined) {
-      return this.#divided(roundingMode === "floor" ? "floorDivide" : "truncDivide", other);
+      return binary(roundingMode === "floor" ? "floorDivide" : "truncDivide", this.self, other);
     }
     if (typeof other === "number") return applyUnary("divScalar", this.self, { alpha: other, beta: 0 });
-    return this.#binary("div", other);
+    return applyBinary("div", this.self, other);
   }
   /** Power, elementwise. */
   pow(exponent: Operand): Tensor {
@@ -67,15 +68,15 @@ export abstract class TensorElementwise extends TensorViews {
     if (exponent === 2) return applyUnary("square", this.self);
     if (exponent === 0.5) return applyUnary("sqrt", this.self);
     if (typeof exponent === "number") return applyUnary("powScalar", this.self, { alpha: exponent, beta: 0 });
-    return this.#binary("pow", exponent);
+    return applyBinary("pow", this.self, exponent);
   }
   /** The larger of two, elementwise. */
   maximum(other: Tensor): Tensor {
-    return this.#binary("maximum", other);
+    return applyBinary("maximum", this.self, other);
   }
   /** The smaller of two, elementwise. */
   minimum(other: Tensor): Tensor {
-    return this.#binary("minimum", other);
+    return applyBinary("minimum", this.self, other);
   }
   neg(): Tensor {
     return applyUnary("neg", this.self);
@@ -210,64 +211,60 @@ export abstract class TensorElementwise extends TensorViews {
 
   /** The quotient rounded down; integers stay integers. */
   floorDivide(other: Operand): Tensor {
-    return this.#divided("floorDivide", other);
+    return binary("floorDivide", this.self, other);
   }
   /** What is left of a division that is rounded down: it has the divisor's sign, as Python's %. */
   remainder(other: Operand): Tensor {
-    return this.#divided("remainder", other);
+    return binary("remainder", this.self, other);
   }
   /** What is left of a division that is rounded towards zero, as C's fmod. */
   fmod(other: Operand): Tensor {
-    return this.#divided("fmod", other);
+    return binary("fmod", this.self, other);
   }
   /** The angle of the point (other, this); integers give float32. */
   atan2(other: Operand): Tensor {
-    return this.#divided("atan2", other);
+    return binary("atan2", this.self, other);
   }
   /** Bits that are set in both. */
   bitwiseAnd(other: Operand): Tensor {
-    return this.#divided("bitwiseAnd", other);
+    return binary("bitwiseAnd", this.self, other);
   }
   /** Bits that are set in either. */
   bitwiseOr(other: Operand): Tensor {
-    return this.#divided("bitwiseOr", other);
+    return binary("bitwiseOr", this.self, other);
   }
   /** Bits that differ. */
   bitwiseXor(other: Operand): Tensor {
-    return this.#divided("bitwiseXor", other);
+    return binary("bitwiseXor", this.self, other);
   }
   /** Bits moved to the left. */
   bitwiseLeftShift(other: Operand): Tensor {
-    return this.#divided("bitwiseLeftShift", other);
+    return binary("bitwiseLeftShift", this.self, other);
   }
   /** Bits moved to the right; the sign stays. */
   bitwiseRightShift(other: Operand): Tensor {
-    return this.#divided("bitwiseRightShift", other);
+    return binary("bitwiseRightShift", this.self, other);
   }
 
   // Comparisons and truth values: bool tensors.
 
-  #compare(name: CompareName, other: Operand): Tensor {
-    if (typeof other === "number") return applyCompareNumber(name, this.self, other);
-    return applyCompare(name, this.self, other);
-  }
   eq(other: Operand): Tensor {
-    return this.#compare("eq", other);
+    return compare("eq", this.self, other);
   }
   ne(other: Operand): Tensor {
-    return this.#compare("ne", other);
+    return compare("ne", this.self, other);
   }
   lt(other: Operand): Tensor {
-    return this.#compare("lt", other);
+    return compare("lt", this.self, other);
   }
   le(other: Operand): Tensor {
-    return this.#compare("le", other);
+    return compare("le", this.self, other);
   }
   gt(other: Operand): Tensor {
-    return this.#compare("gt", other);
+    return compare("gt", this.self, other);
   }
   ge(other: Operand): Tensor {
-    return this.#compare("ge", other);
+    return compare("ge", this.self, other);
   }
   /** Whether both are not zero. */
   logicalAnd(other: Tensor): Tensor {
