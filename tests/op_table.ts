@@ -73,6 +73,8 @@ export const WITHOUT_16_BITS: ReadonlySet<string> = new Set([
   "binary",
   "inplace",
   "loss",
+  "norm",
+  "softmax",
   "matmul",
   "promotion",
   "index",
