@@ -57,6 +57,8 @@ export const AX = {
   EPILOGUE_GELU_GRAD: 7,
   /** the same for the approximation by tanh */
   EPILOGUE_GELU_TANH_GRAD: 8,
+  CUMULATE_SUM: 0,
+  CUMULATE_PROD: 1,
   SOFTMAX: 0,
   LOG_SOFTMAX: 1,
   LOGSUMEXP: 2,
@@ -74,6 +76,12 @@ export const AX = {
   LOSS_KL_DIV: 4,
   /** exp(y) (y - x) */
   LOSS_KL_DIV_LOG: 5,
+  ATTENTION_CAUSAL: 1,
+  ATTENTION_NO_MASK: 0,
+  ATTENTION_BOOL_MASK: 1,
+  ATTENTION_ADDED_MASK: 2,
+  POOL_ADAPTIVE: 1,
+  POOL_INCLUDE_PADDING: 2,
   OPTIMIZER_SGD: 0,
   OPTIMIZER_ADAM: 1,
   OPTIMIZER_LION: 2,

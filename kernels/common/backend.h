@@ -10,8 +10,8 @@
 //   cols) ends an output. Slots, below `slots`, are for rows of `cols` elements that are in use at the same time.
 // - forEachColumns(outer, size, inner, body): body(o, first, width) for blocks of at most kColumnBlock columns of (outer, size, inner).
 // - sumInto<T>(out, count, scale, f): *out = scale * sum of f(i).
+// - forEachLine(lines, elements, body): body(line) for lines that are walked by one thread each.
 // - forEachSpan(outer, inner, body): body(o, begin, end) for spans that cover [0, inner) of every o.
-// - reduceWalk<F, T>(out, x, walk, identity, scale, beta): see common/walk.h.
 // - checkIndices(index, count, limit, ignored): AX_ERROR_INDEX for a value outside [0, limit) that is not `ignored`; on a GPU the next
 //   synchronisation reports it, so bodies must not follow such an index.
 #ifndef AX_COMMON_BACKEND_H_

@@ -62,6 +62,17 @@ int32_t forEach(double element_count, const Layout<N>& layout, const Body& body)
 }
 
 template <class Body>
+__global__ void __launch_bounds__(kThreads) lineKernel(int64_t lines, Body body) {
+  for (int64_t line = blockIdx.x * int64_t{kThreads} + threadIdx.x; line < lines; line += int64_t{kThreads} * gridDim.x) body(line);
+}
+
+template <class Body>
+int32_t forEachLine(int64_t lines, int64_t, const Body& body) {
+  if (lines == 0) return AX_OK;
+  return launch([&](cudaStream_t stream) { lineKernel<<<gridFor(lines), kThreads, 0, stream>>>(lines, body); });
+}
+
+template <class Body>
 __global__ void __launch_bounds__(kThreads) spanKernel(int64_t outer, int64_t inner, Body body) {
   const int64_t count = outer * inner;
   for (int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x; i < count; i += int64_t{kThreads} * gridDim.x) {
@@ -88,29 +99,6 @@ int32_t checkIndices(const Index* index, int64_t count, int64_t limit, int64_t i
   int32_t* flag;
   AX_TRY(indexFlag(&flag));
   return launch([&](cudaStream_t stream) { indexKernel<<<gridFor(count), kThreads, 0, stream>>>(index, count, limit, ignored, flag); });
-}
-
-// A block for each output.
-template <class F, class T>
-__global__ void __launch_bounds__(kThreads) reduceKernel(T* out, const T* x, Walk walk, T identity, double scale, double beta) {
-  const int64_t kept = walk.keptCount(), total = walk.reducedCount();
-  for (int64_t k = blockIdx.x; k < kept; k += gridDim.x) {
-    const T* base = x + walk.keptPosition(k);
-    T value = identity;
-    for (int64_t i = threadIdx.x; i < total; i += kThreads) value = F::template combine<T>(value, base[walk.reducedPosition(i)]);
-    value = combineBlock(value, [](T a, T b) { return F::template combine<T>(a, b); });
-    if (threadIdx.x == 0) storeReduced(out + k, value, scale, beta);
-  }
-}
-
-template <class F, class T>
-int32_t reduceWalk(T* out, const T* x, const Walk& walk, T identity, double scale, double beta) {
-  const int64_t kept = walk.keptCount();
-  if (kept == 0) return AX_OK;
-  const int grid = static_cast<int>(kept < kMaxBlocks ? kept : kMaxBlocks);
-  return launch([&](cudaStream_t stream) {
-    reduceKernel<F, T><<<grid, kThreads, 0, stream>>>(out, x, walk, identity, scale, beta);
-  });
 }
 
 }  // namespace AX_ISA

@@ -9,6 +9,7 @@ import { indexSelect } from "../ops/index_select.ts";
 import * as norms from "../ops/norm.ts";
 import type { Tensor } from "../tensor.ts";
 
+export * from "./functional_planes.ts";
 export * from "./loss_functions.ts";
 
 /** `x weight^T + bias`. Shapes: x (..., in), weight (out, in), bias (out) -> (..., out). */
@@ -116,3 +117,5 @@ export function rmsNorm(
 ): Tensor {
   return norms.rmsNorm(x, normalizedShape, weight, eps);
 }
+
+export { type AttentionOptions, scaledDotProductAttention } from "./attention.ts";
