@@ -72,15 +72,6 @@ export const FAMILIES: Readonly<Record<string, readonly Row[]>> = {
  * Take a family out when its kernels have all dtypes.
  */
 export const WITHOUT_16_BITS: ReadonlySet<string> = new Set([
-  "binary",
-  "inplace",
   "loss",
   "matmul",
-  "promotion",
-  "index",
-  "random",
-  "creation",
-  "reduce",
-  "unary",
-  "view",
 ]);

@@ -6,13 +6,11 @@
 
 #include "common/layout.h"
 #include "common/walk.h"
+#include "cpu/team.h"
 #include "cpu/thread_pool.h"
 
 namespace ax {
 inline namespace AX_ISA {
-
-// Elements below which another thread is not worth waking.
-constexpr int64_t kElementGrain = 1 << 15;
 
 // Any strides. Vector gathers would not pay, and would make half of the library's code.
 template <int N, class Body>
@@ -91,50 +89,10 @@ int32_t forEach(double count, const Layout<N>& layout, const Body& body) {
   return AX_OK;
 }
 
-// One thread. Sums run in 16 lanes that are combined pairwise, in blocks whose sums are kept in double.
-class Team {
- public:
-  bool isFirst() const { return true; }
-
-  template <class F>
-  void each(int64_t count, const F& f) const {
-    for (int64_t i = 0; i < count; ++i) f(i);
-  }
-
-  template <class T, class F>
-  T sum(int64_t count, const F& f) const {
-    constexpr int kLanes = 16;
-    constexpr int64_t kBlock = 4096;
-    double total = 0;
-    for (int64_t first = 0; first < count; first += kBlock) {
-      const int64_t last = count - first < kBlock ? count : first + kBlock;
-      T lanes[kLanes] = {};
-      int64_t i = first;
-      for (; i + kLanes <= last; i += kLanes) {
-        for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += f(i + lane);
-      }
-      for (int lane = 0; i < last; ++i, ++lane) lanes[lane] += f(i);
-      for (int width = kLanes / 2; width > 0; width /= 2) {
-        for (int lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
-      }
-      total += static_cast<double>(lanes[0]);
-    }
-    return static_cast<T>(total);
-  }
-
-  // The largest f(i); of nothing it is the lowest finite value.
-  template <class T, class F>
-  T max(int64_t count, T lowest, const F& f) const {
-    T largest = lowest;
-    for (int64_t i = 0; i < count; ++i) largest = maths::Maximum::apply<T>(largest, f(i), 0, 0);
-    return largest;
-  }
-};
-
 template <class Body>
-int32_t forEachRow(int64_t rows, int64_t row_elements, const Body& body) {
-  parallelFor(rows, kElementGrain / (row_elements + 1) + 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) body(Team(), row);
+int32_t forEachLine(int64_t lines, int64_t elements, const Body& body) {
+  parallelFor(lines, kElementGrain / (elements + 1) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t line = begin; line < end; ++line) body(line);
   });
   return AX_OK;
 }

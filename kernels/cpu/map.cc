@@ -11,6 +11,8 @@ namespace {
 constexpr int64_t kGrain = 1 << 15;  // elements below which another thread is not worth waking
 constexpr int64_t kSide = 32;        // of a tile that is transposed
 
+int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 // An operand as a tile sees it.
 struct View {
   char* data;
@@ -86,7 +88,6 @@ Tiling chooseTiling(const BlockMap& map, const View* views, int64_t rows, int64_
     direct &= views[k].isDirect(1, cols);
     transposed |= views[k].row_stride == 1 && views[k].col_stride > 1 && rows > 1;
   }
-  const auto least = [](int64_t a, int64_t b) { return a < b ? a : b; };
   Tiling t{rows, cols, 1, cols, 0, 0};
   if (transposed) {
     t.tile_rows = least(rows, cols < kSide ? kTileElements / cols : kSide);
@@ -137,19 +138,30 @@ int32_t mapBlocks(const BlockMap& map, double element_count, const int32_t* layo
   const Tiling t = chooseTiling(map, views, rows, cols);
   parallelFor(batches * t.row_tiles * t.col_tiles, kGrain / (t.tile_rows * t.tile_cols) + 1, [&](int64_t begin, int64_t end) {
     Buffers buffers;
-    for (int64_t tile = begin; tile < end; ++tile) {
-      const int64_t col = tile % t.col_tiles * t.tile_cols, row = tile / t.col_tiles % t.row_tiles * t.tile_rows;
-      int64_t offsets[kMaxOperands], batch = tile / t.col_tiles / t.row_tiles;
-      for (int k = 0; k < map.operand_count; ++k) offsets[k] = row * views[k].row_stride + col * views[k].col_stride;
+    int64_t col = begin % t.col_tiles * t.tile_cols, row = begin / t.col_tiles % t.row_tiles * t.tile_rows;
+    int64_t batch = begin / t.col_tiles / t.row_tiles, starts[kMaxOperands], offsets[kMaxOperands];
+    const auto startBatch = [&] {
+      int64_t rest = batch;
+      for (int k = 0; k < map.operand_count; ++k) starts[k] = 0;
       for (int dim = ndim - 3; dim >= 0; --dim) {
-        const int64_t index = batch % size(dim);
-        batch /= size(dim);
-        for (int k = 0; k < map.operand_count; ++k) offsets[k] += index * stride(k, dim);
+        for (int k = 0; k < map.operand_count; ++k) starts[k] += rest % size(dim) * stride(k, dim);
+        rest /= size(dim);
       }
-      for (int k = 0; k < map.operand_count; ++k) offsets[k] *= views[k].bytes;
-      const int64_t height = rows - row < t.tile_rows ? rows - row : t.tile_rows;
-      const int64_t width = cols - col < t.tile_cols ? cols - col : t.tile_cols;
-      runTile(map, views, offsets, height, width, buffers);
+    };
+    startBatch();
+    for (int64_t tile = begin; tile < end; ++tile) {
+      for (int k = 0; k < map.operand_count; ++k) {
+        offsets[k] = (starts[k] + row * views[k].row_stride + col * views[k].col_stride) * views[k].bytes;
+      }
+      runTile(map, views, offsets, least(rows - row, t.tile_rows), least(cols - col, t.tile_cols), buffers);
+      col += t.tile_cols;
+      if (col < cols) continue;
+      col = 0;
+      row += t.tile_rows;
+      if (row < rows) continue;
+      row = 0;
+      ++batch;
+      startBatch();
     }
   });
   return AX_OK;

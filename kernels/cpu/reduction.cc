@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include <memory>
+#include <type_traits>
 
 #include "cpu/thread_pool.h"
 #include "cpu/tile.h"
@@ -58,6 +58,7 @@ class Cascade {
     ++count_;
   }
   C total() {
+    if (count_ == 1) return levels_[0];
     C value = f_.identity;
     bool first = true;
     for (int level = 0; count_ >> level != 0; ++level) {
@@ -89,7 +90,14 @@ class Blocks {
   // Calls use(values, first, count) for [begin, end) of the reduced elements at kept position `kept`.
   template <class Use>
   void each(int64_t kept, int64_t begin, int64_t end, const Use& use) {
-    const char* base = static_cast<const char*>(x_.data) + walk_.keptPosition(kept) * bytes_;
+    const char* base = static_cast<const char*>(x_.data) + (walk_.kept_ndim == 1 ? kept * walk_.kept[1] : walk_.keptPosition(kept)) * bytes_;
+    if (is_direct_ && walk_.reduced_ndim <= 1) {
+      for (int64_t count; begin < end; begin += count) {
+        count = least(end - begin, 4 * kTileElements);
+        use(reinterpret_cast<const C*>(base) + begin, begin, count);
+      }
+      return;
+    }
     while (begin < end) {
       const int64_t in_run = begin % run_;
       if (is_direct_ && run_ - in_run >= least(end - begin, 64)) {
@@ -254,8 +262,12 @@ int64_t find(const C* values, int64_t count, C wanted) {
   return 0;
 }
 
+// An index as wide as the values, so that one comparison selects both.
+template <class C>
+using IndexOf = std::conditional_t<sizeof(C) == 4, int32_t, int64_t>;
+
 template <class C, bool kMaximum>
-void bestRows(C* best, int64_t* index, const C* x, int64_t row, int64_t count) {
+void bestRows(C* best, IndexOf<C>* index, const C* x, IndexOf<C> row, int64_t count) {
 #pragma GCC ivdep
   for (int64_t j = 0; j < count; ++j) {
     const bool better = (kMaximum ? x[j] > best[j] : x[j] < best[j]) | ((x[j] != x[j]) & (best[j] == best[j]));
@@ -270,9 +282,9 @@ int32_t argReduceColumns(int64_t* out, const Operand& x, const Walk& walk, bool 
   const int64_t total = walk.reducedCount();
   parallelFor(columns.chunks(), kGrain / (columns.count(0) * total + 1) + 1, [&](int64_t begin, int64_t end) {
     C best[kColumns];
+    IndexOf<C> index[kColumns];
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       const int64_t n = columns.count(chunk);
-      int64_t* index = out + columns.first(chunk);
       columns.each(chunk, 0, total, [&](const C* row, int64_t r) {
         if (r == 0) {
           for (int64_t j = 0; j < n; ++j) {
@@ -280,9 +292,10 @@ int32_t argReduceColumns(int64_t* out, const Operand& x, const Walk& walk, bool 
             index[j] = 0;
           }
         } else {
-          (maximum ? bestRows<C, true> : bestRows<C, false>)(best, index, row, r, n);
+          (maximum ? bestRows<C, true> : bestRows<C, false>)(best, index, row, static_cast<IndexOf<C>>(r), n);
         }
       });
+      convertBlock(out + columns.first(chunk), AX_INT64, index, kDtypeOf<IndexOf<C>>, n);
     }
   });
   return AX_OK;
@@ -299,14 +312,19 @@ int32_t reduceBlocks(const Reduction<C>& f, const Operand& out, const Operand& x
   C partial[16 * kMaxPieces];
   parallelFor(kept * pieces, kGrain * pieces / (total + 1) + 1, [&](int64_t begin, int64_t end) {
     Blocks<C> blocks(x, walk);
+    C totals[64];  // waiting for finish()
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t k = task / pieces;
-      const Cut range = cut(total, pieces, task % pieces);
+      const Cut range = pieces == 1 ? Cut{0, total} : cut(total, pieces, task % pieces);
       Cascade<C> cascade(f);
-      blocks.each(k, range.begin, range.end, [&](const C* values, int64_t, int64_t count) { cascade.add(f.run(values, count)); });
-      C value = cascade.total();
-      if (pieces == 1) finish(out, k, &value, 1, scale, beta);
-      else partial[task] = value;
+      blocks.each(pieces == 1 ? task : task / pieces, range.begin, range.end,
+                  [&](const C* values, int64_t, int64_t count) { cascade.add(f.run(values, count)); });
+      if (pieces > 1) {
+        partial[task] = cascade.total();
+        continue;
+      }
+      const int64_t waiting = (task - begin) % 64;
+      totals[waiting] = cascade.total();
+      if (waiting == 63 || task == end - 1) finish(out, task - waiting, totals, waiting + 1, scale, beta);
     }
   });
   for (int64_t k = 0; pieces > 1 && k < kept; ++k) {

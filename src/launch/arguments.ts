@@ -3,6 +3,8 @@
  *
  * @module
  */
+// @ts-types="./parse_args.d.ts"
+import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import type { Command, Option } from "./options.ts";
 import { nearestName } from "./suggest.ts";
 import { UsageError } from "./usage_error.ts";
@@ -19,20 +21,10 @@ export interface ParsedCommand {
   readonly scriptArguments: readonly string[];
 }
 
-interface Word {
-  readonly option: Option | undefined;
-  /** What follows the first `=`. */
-  readonly value: string | undefined;
-}
-
-/** Reads `--name`, `--name=value`, `-l`; underscores stand for dashes. */
-function readWord(word: string, command: Command): Word {
-  const equals = word.indexOf("=");
-  const typed = equals < 0 ? word : word.slice(0, equals);
-  const option = command.options.find(({ name, letter }) =>
-    typed.replaceAll("_", "-") === `--${name}` || (letter !== undefined && typed === `-${letter}`)
-  );
-  return { option, value: equals < 0 ? undefined : word.slice(equals + 1) };
+function aliases(option: Option): string[] {
+  const underscored = option.name.replaceAll("-", "_");
+  const names = underscored === option.name ? [] : [underscored];
+  return option.letter === undefined ? names : [...names, option.letter];
 }
 
 /** The sentence for a word with dashes that is no option. */
@@ -44,9 +36,14 @@ function unknownOption(argument: string, command: Command): UsageError {
   return new UsageError(`Unknown option ${argument.replace(/=.*$/s, "")} of ${command.name}: ${advice}`);
 }
 
-/** Whether a word can be the value of the option before it. "-1" looks like an option, but whoever writes it means a number. */
-function isValue(word: string | undefined): word is string {
-  return word !== undefined && word !== "" && (!word.startsWith("-") || /^-\d/.test(word) || word === "-");
+function checkSwitches(args: readonly string[], switches: readonly Option[]): void {
+  for (const argument of args) {
+    const match = argument.match(/^--([^=]+)=(.*)$/s);
+    const name = match?.[1].replaceAll("_", "-");
+    if (match && switches.some((option) => option.name === name) && match[2] !== "true" && match[2] !== "false") {
+      throw new UsageError(`--${name} takes no value, got "${match[2]}"`);
+    }
+  }
 }
 
 /**
@@ -57,33 +54,48 @@ function isValue(word: string | undefined): word is string {
  * @throws {UsageError} For an unknown option, or for an option without its value.
  */
 export function parseCommand(command: Command, args: readonly string[]): ParsedCommand {
-  const switches = new Set<string>();
-  const values = new Map<string, string[]>();
-  let at = 0;
-  while (at < args.length && args[at].startsWith("-") && args[at] !== "-") {
-    const word = args[at++];
-    if (word === "--") break;
-    const { option, value } = readWord(word, command);
-    if (option === undefined) throw unknownOption(word, command);
-    const { name } = option;
-    if (option.value === undefined) {
-      if (value === undefined || value === "true") switches.add(name);
-      else if (value === "false") switches.delete(name);
-      else throw new UsageError(`--${name} takes no value, got "${value}"`);
-      continue;
-    }
-    const given = value ?? args[at];
-    if (value === undefined ? !isValue(given) : value === "") {
-      throw new UsageError(`--${name} needs a value: --${name} ${option.value}`);
-    }
-    if (value === undefined) at++;
-    const earlier = values.get(name);
-    if (earlier === undefined) values.set(name, [given]);
-    else earlier.push(given);
+  const valued = command.options.filter((option) => option.value !== undefined);
+  const switches = command.options.filter((option) => option.value === undefined);
+  const unknown: string[] = [];
+  const parsed = parseArgs(args, {
+    boolean: switches.map((option) => option.name),
+    string: ["_", ...valued.map((option) => option.name)],
+    // All are collected, so that an option that is given twice can be told from a list.
+    collect: valued.map((option) => option.name),
+    alias: Object.fromEntries(command.options.map((option) => [option.name, aliases(option)])),
+    stopEarly: true,
+    "--": true,
+    unknown: (argument, key) => {
+      if (key !== undefined) unknown.push(argument);
+      return key === undefined;
+    },
+  });
+
+  // parseArgs takes the first "--" out wherever it stands. The script's own arguments are therefore cut from the original.
+  const positional = parsed._.map(String);
+  const afterDashes = args.includes("--") ? 1 + (parsed["--"] ?? []).length : 0;
+  const rest = args.slice(args.length - positional.length - afterDashes);
+  const [script, ...scriptArguments] = positional.length === 0 ? rest.slice(1) : rest;
+  const own = args.slice(0, args.length - rest.length);
+
+  checkSwitches(own, switches);
+  const values = new Map<string, readonly string[]>();
+  for (const { name, value } of valued) {
+    const given = (parsed[name] as string[] | undefined) ?? [];
+    if (given.length === 0) continue;
+    const position = own.findLastIndex((word) => word.replaceAll("_", "-") === `--${name}`);
+    const next = own[position + 1] ?? "";
+    // "-1" is an option to parseArgs, but whoever writes it after --num-processes means a value.
+    const negative = position >= 0 && given.at(-1) === "" && /^-\d/.test(next) ? next : undefined;
+    if (negative !== undefined) unknown.splice(unknown.indexOf(negative), 1);
+    const complete = negative === undefined ? given : [...given.slice(0, -1), negative];
+    if (complete.includes("")) throw new UsageError(`--${name} needs a value: --${name} ${value}`);
+    values.set(name, complete);
   }
-  const script = at < args.length ? args[at] : undefined;
-  if (script !== undefined && !command.takesScript && !switches.has("help")) {
+  if (unknown.length > 0) throw unknownOption(unknown[0], command);
+  const on = switches.filter((option) => parsed[option.name] === true).map((option) => option.name);
+  if (script !== undefined && !command.takesScript && !on.includes("help")) {
     throw new UsageError(`${command.name} takes no arguments, got "${script}"`);
   }
-  return { switches, values, script, scriptArguments: args.slice(at + 1) };
+  return { switches: new Set(on), values, script, scriptArguments };
 }

@@ -57,10 +57,8 @@ export class Rank {
     const isFirst = rank === 0;
     const ownsStderr = isFirst && (job.settings.numProcesses.value === 1 || Deno.stderr.isTerminal());
     const pipes = { stdout: !isFirst, stderr: !ownsStderr };
-    // Deno's notices, such as "Download ..." on a first run, are shown once, by rank 0.
-    const quiet = isFirst ? [] : ["--quiet"];
     const command = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", ...quiet, `--preload=${GUARD.href}`, script, ...job.settings.scriptArguments.value],
+      args: ["run", "-A", `--preload=${GUARD.href}`, script, ...job.settings.scriptArguments.value],
       env: rankEnvironment(rank, job),
       stdin: isFirst ? "inherit" : "null",
       stdout: pipes.stdout ? "piped" : "inherit",

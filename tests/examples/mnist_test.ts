@@ -8,7 +8,9 @@ async function launch(
   ...args: string[]
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const path = new URL(`../../examples/${example}`, import.meta.url).pathname;
-  const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", CLI, "launch", "--cpu", path, ...args] });
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "-A", CLI, "launch", "--cpu", path, ...args],
+  });
   const { code, stdout, stderr } = await command.output();
   return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
 }

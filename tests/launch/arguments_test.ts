@@ -48,7 +48,7 @@ Deno.test("values: both spellings, with and without =, the last one wins, --env 
   assertEquals(given(["--num-processes", "-1"], "num-processes"), ["-1"]);
   assertEquals(given(["--env", "A=1", "--env", "B=x=y"], "env"), ["A=1", "B=x=y"]);
   assertEquals(given(["--cpu"], "num-processes"), undefined);
-  assertEquals([...parseCommand(LAUNCH, ["-q", "--cpu", "a.ts"]).switches], ["quiet", "cpu"]);
+  assertEquals([...parseCommand(LAUNCH, ["-q", "--cpu", "a.ts"]).switches], ["cpu", "quiet"]);
 });
 
 Deno.test("mistakes are one helpful sentence", () => {

@@ -142,13 +142,6 @@ Deno.test("rank 0 has the input, the others have none", async () => {
   assertEquals(stdout.trimEnd().split("\n").sort(), ['[rank 1] read ""', 'read "hello"']);
 });
 
-Deno.test("the first run on a fresh machine downloads nothing and prints only what the script prints", async () => {
-  using folder = new ScriptFolder({ "a.ts": `console.log("rank", Deno.env.get("RANK"));` });
-  const env = { DENO_DIR: `${folder.path}/cache` };
-  const { code, stdout, stderr } = await runCli(["launch", "--num-processes", "2", "a.ts"], folder, { env });
-  assertEquals([code, stdout.split("\n").sort().slice(1), stderr], [0, ["[rank 1] rank 1", "rank 0"], ""]);
-});
-
 Deno.test("--print-config starts nothing", async () => {
   using folder = new ScriptFolder({ "a.ts": REPORT });
   const { code, stdout } = await runCli(["launch", "--print-config", "--num-processes", "2", "a.ts"], folder);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type DeviceName, memoryStats, Tensor, tensor, tidy } from "../../../mod.ts";
+import { type DeviceName, memoryStats, type Tensor, tensor, tidy } from "../../../mod.ts";
 import { stridedTensor } from "../strided.ts";
 import { isFloat, type ModelDType, read, Unfit, type Window } from "./model.ts";
 import { evaluate, type Layout, type Leaf, OPERATIONS, type Program } from "./program.ts";
@@ -44,7 +44,7 @@ function weight(k: number, i: number): number {
 function modelLoss(program: Program, values: readonly Window[]): number {
   let loss = 0;
   for (let k = program.leaves.length; k < values.length; k++) {
-    if (values[k].tracked) read(values[k]).forEach((value, i) => loss += value * weight(k, i));
+    if (values[k].memory.tracked) read(values[k]).forEach((value, i) => loss += value * weight(k, i));
   }
   return loss;
 }
@@ -59,7 +59,7 @@ function compareValues(program: Program, actual: readonly Tensor[], expected: re
       throw new Error(`${what} has shape [${x.shape}], not [${window.shape}]`);
     }
     if (x.dtype !== window.dtype) throw new Error(`${what} is ${x.dtype}, not ${window.dtype}`);
-    if (x.requiresGrad !== window.tracked) throw new Error(`${what}.requiresGrad is ${x.requiresGrad}`);
+    if (x.requiresGrad !== window.memory.tracked) throw new Error(`${what}.requiresGrad is ${x.requiresGrad}`);
     const values = numbersOf(x);
     const wanted = read(window);
     wanted.forEach((want, i) => {
@@ -148,7 +148,7 @@ export function checkProgram(program: Program, layout: Layout, device: DeviceNam
   const hasScalar = expected.some((window) => window.shape.length === 0);
   if (left > 0 && !hasScalar) throw new Error(`${left} storages are still alive`);
   return {
-    tracked: expected.some((window) => window.tracked),
+    tracked: expected.some((window) => window.memory.tracked),
     gradientsCompared: compared,
     changes: program.steps.filter(({ name }) => OPERATIONS[name].kind === "change").length,
   };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Tensor, where } from "../../../mod.ts";
+import { type Tensor, where } from "../../../mod.ts";
 import {
   broadcast,
   common,
@@ -15,7 +15,7 @@ import {
   rounded,
   type Window,
 } from "./model.ts";
-import { checkWritable, isTracked, need, NONE, type Operation, pickNumber, result } from "./operation.ts";
+import { checkWritable, need, NONE, type Operation, pickNumber, result } from "./operation.ts";
 
 /** The error function by a series without cancellation. */
 function erf(x: number): number {
@@ -61,6 +61,7 @@ function unaryOperation(name: string, { fn, check, exact }: Unary): Operation {
   return {
     inputs: 1,
     kind: "new",
+    savesNothing: name === "neg",
     make: NONE,
     model([x]) {
       need(x.dtype !== "bool" && x.dtype !== "uint8");
@@ -105,6 +106,7 @@ function arithmeticOperation(name: string): Operation {
   return {
     inputs: 2,
     kind: "new",
+    savesNothing: name === "add" || name === "sub",
     make: NONE,
     model([a, b]) {
       let dtype = common(a, b);
@@ -125,6 +127,7 @@ function numberOperation(name: "add" | "mul" | "div" | "sub"): Operation {
   return {
     inputs: 1,
     kind: "new",
+    savesNothing: true,
     make: (random, [x]) => [isFloat(x.dtype) ? pickNumber(random, 0.3, 2) : random.integer(1, 5)],
     model([x], [number]) {
       need(x.dtype !== "bool" && x.dtype !== "uint8");
@@ -160,22 +163,29 @@ function comparison(name: string): Operation {
   };
 }
 
-/** Writes into the first input, whose dtype stays. */
+/** Writes values into a window, which becomes a result of the inputs. */
+function write(x: Window, inputs: readonly Window[], fn: (old: number, index: number) => number): Window {
+  checkWritable(x);
+  need(x.dtype !== "bool" && x.dtype !== "uint8");
+  const at = positions(x);
+  const next = result(inputs, at.map((place, i) => fn(x.memory.data[place], i)), x.shape, x.dtype);
+  at.forEach((place, i) => x.memory.data[place] = next.memory.data[i]);
+  x.memory.tracked ||= next.memory.tracked;
+  return x;
+}
+
+/** Changes the first input, whose dtype stays, by the second one. */
 function change(name: "add_" | "sub_" | "mul_" | "copy_", fn: (x: number, y: number) => number): Operation {
   return {
     inputs: 2,
     kind: "change",
     make: NONE,
     model([x, y]) {
-      checkWritable(x);
-      need(!y.tracked && y.memory !== x.memory && x.dtype !== "bool" && x.dtype !== "uint8");
-      need(name === "copy_" || y.dtype === x.dtype);
+      need(y.memory !== x.memory && (name === "copy_" || y.dtype === x.dtype));
       need(String(broadcast(x.shape, y.shape)) === String(x.shape));
       const source = read(y, x.shape);
-      const at = positions(x);
-      const old = at.map((place) => x.memory.data[place]);
-      const next = result([x], old.map((value, i) => fn(value, source[i])), x.shape, x.dtype);
-      at.forEach((place, i) => x.memory.data[place] = next.memory.data[i]);
+      write(x, [x, y], (old, i) => fn(old, source[i]));
+      if (name === "mul_" && x.memory.tracked) y.memory.isSaved = true;
       return x;
     },
     run: ([x, y]) => call(x, name, y),
@@ -189,17 +199,26 @@ function changeByNumber(name: "add_" | "mul_" | "fill_", fn: (x: number, y: numb
     inputs: 1,
     kind: "change",
     make: (random, [x]) => [isFloat(x.dtype) ? pickNumber(random, -1.5, 1.5) : random.integer(-3, 4)],
-    model([x], [number]) {
-      checkWritable(x);
-      need(x.dtype !== "bool" && x.dtype !== "uint8");
-      const at = positions(x);
-      const values = at.map((place) => fn(x.memory.data[place], number));
-      const next = result([x], values, x.shape, x.dtype);
-      at.forEach((place, i) => x.memory.data[place] = next.memory.data[i]);
-      return x;
-    },
+    model: ([x], [number]) => write(x, [x], (old) => fn(old, number)),
     run: ([x], [number]) => call(x, name, number),
     show: ([x], [number]) => `${x}.${name}(${number})`,
+  };
+}
+
+/** Changes the input by a function whose derivative needs the old values or the new ones. */
+function changeByFunction(name: "square_" | "tanh_" | "exp_", fn: (x: number) => number): Operation {
+  return {
+    inputs: 1,
+    kind: "change",
+    make: NONE,
+    model([x]) {
+      need(isFloat(x.dtype));
+      write(x, [x], fn);
+      if (name !== "square_" && x.memory.tracked) x.memory.isSaved = true;
+      return x;
+    },
+    run: ([x]) => call(x, name),
+    show: ([x]) => `${x}.${name}()`,
   };
 }
 
@@ -254,13 +273,13 @@ const convert: Operation = {
   model([x], [which]) {
     const dtype = DTYPES[which];
     // Converting to the same dtype gives the tensor itself; a gradient would be rounded too.
-    need(dtype !== x.dtype && !x.tracked);
+    need(dtype !== x.dtype && !x.memory.tracked);
     const values = read(x);
     if (isFloat(x.dtype) && !isFloat(dtype) && dtype !== "bool") {
       keepAway(values.map((value) => value - Math.round(value)));
     }
     if (dtype === "bool" && isFloat(x.dtype)) keepAway(values);
-    return { ...result([x], values, x.shape, dtype), tracked: isTracked([x], dtype) };
+    return result([x], values, x.shape, dtype);
   },
   run: ([x], [which]) => x.to({ dtype: DTYPES[which] }),
   show: ([x], [which]) => `${x}.to({ dtype: "${DTYPES[which]}" })`,
@@ -285,4 +304,7 @@ export const elementwise: Record<string, Operation> = {
   addNumber_: changeByNumber("add_", (x, y) => x + y),
   mulNumber_: changeByNumber("mul_", (x, y) => x * y),
   fill_: changeByNumber("fill_", (_, y) => y),
+  square_: changeByFunction("square_", (x) => x * x),
+  tanh_: changeByFunction("tanh_", Math.tanh),
+  exp_: changeByFunction("exp_", Math.exp),
 };

@@ -11,7 +11,11 @@ export type ModelDType = "float64" | "float32" | "bfloat16" | "float16" | "int64
 /** Memory; several windows may show it. */
 export interface Memory {
   readonly data: Float64Array;
-  /** An operation with a recorded derivative has read it: changing it in place would spoil that derivative. */
+  /** Whether a gradient flows through it. */
+  tracked: boolean;
+  /** It is that of an input with a gradient, which must not be changed in place. */
+  isLeaf: boolean;
+  /** A recorded derivative may need its values: changing it in place would spoil that derivative. */
   isSaved: boolean;
   /** Whether a window on it is a view or a copy is not decided: it must not be changed in place. */
   isUnclear: boolean;
@@ -24,8 +28,6 @@ export interface Window {
   readonly strides: readonly number[];
   readonly offset: number;
   readonly dtype: ModelDType;
-  /** Whether a gradient flows through it. */
-  readonly tracked: boolean;
 }
 
 /** An operation does not apply, or is too close to where it is not smooth: another is tried. */
@@ -142,12 +144,11 @@ export function fresh(
     if (!(Math.abs(value) <= most) || (dtype === "uint8" && value < 0)) throw new Unfit();
   }
   return {
-    memory: { data, isSaved: false, isUnclear: false },
+    memory: { data, tracked, isLeaf: false, isSaved: false, isUnclear: false },
     shape,
     strides: rowMajor(shape),
     offset: 0,
     dtype,
-    tracked,
   };
 }
 
@@ -165,6 +166,7 @@ function category(dtype: ModelDType): number {
 /** PyTorch's common dtype of two tensors: one without dimensions counts only when its category is higher. */
 export function common(a: Window, b: Window): ModelDType {
   const [x, y] = [category(a.dtype), category(b.dtype)];
+  if (x + y === 1 && (a.shape.length === 0) !== (b.shape.length === 0)) throw new Unfit(); // not PyTorch's yet
   if (a.shape.length > 0 && b.shape.length === 0 && x >= y) return a.dtype;
   if (b.shape.length > 0 && a.shape.length === 0 && y >= x) return b.dtype;
   if (a.dtype !== b.dtype && a.dtype.endsWith("float16") && b.dtype.endsWith("float16")) return "float32";

@@ -15,6 +15,8 @@ export interface Operation {
   readonly inputs: number;
   /** Views share memory, `change` writes into the first input, all others make new memory. */
   readonly kind: "new" | "view" | "change";
+  /** Whether its derivative needs no values: then its inputs and its output may be changed in place later. */
+  readonly savesNothing?: boolean;
   /** Invents arguments that fit the inputs, or throws Unfit. */
   make(random: Random, inputs: readonly Window[]): Arguments;
   model(inputs: readonly Window[], args: Arguments): Window;
@@ -33,7 +35,7 @@ export function need(condition: boolean): void {
 
 /** Whether a gradient flows from the inputs into a result of this dtype. */
 export function isTracked(inputs: readonly Window[], dtype: ModelDType): boolean {
-  return isFloat(dtype) && inputs.some((input) => input.tracked);
+  return isFloat(dtype) && inputs.some((input) => input.memory.tracked);
 }
 
 /** A new tensor that depends on the inputs. */
@@ -43,7 +45,10 @@ export function result(
   shape: readonly number[],
   dtype: ModelDType,
 ): Window {
-  return fresh(values, shape, dtype, isTracked(inputs, dtype));
+  const tracked = isTracked(inputs, dtype);
+  // Rounding to a narrower dtype would spoil central differences.
+  need(!tracked || dtype === "float64");
+  return fresh(values, shape, dtype, tracked);
 }
 
 /** Another window on the memory of an input. */
@@ -53,7 +58,7 @@ export function windowOn(
   strides: readonly number[],
   offset: number = x.offset,
 ): Window {
-  return { memory: x.memory, shape, strides, offset, dtype: x.dtype, tracked: x.tracked };
+  return { memory: x.memory, shape, strides, offset, dtype: x.dtype };
 }
 
 /** A dimension of a window with at least one. */
@@ -69,7 +74,7 @@ export function pickNumber(random: Random, low: number, high: number): number {
 
 /** Whether writing into a window is defined: no derivative needs the old values, no element lies twice, no copy may be meant. */
 export function checkWritable(x: Window): void {
-  need(!x.tracked && !x.memory.isSaved && !x.memory.isUnclear);
+  need(!x.memory.isLeaf && !x.memory.isSaved && !x.memory.isUnclear);
   need(!x.shape.some((size, d) => size > 1 && x.strides[d] === 0));
 }
 

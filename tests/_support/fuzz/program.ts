@@ -56,8 +56,9 @@ function makeLeaf(random: Random, shape: readonly number[], dtype: ModelDType, t
 
 function leafWindow({ shape, dtype, tracked, values }: Leaf, layout: Layout): Window {
   const contiguous = fresh(values, shape, dtype, tracked);
+  contiguous.memory.isLeaf = tracked;
   if (layout === "contiguous" || values.length === 0) return contiguous;
-  if (shape.length < 2) return { ...spaced(contiguous), tracked };
+  if (shape.length < 2) return spaced(contiguous);
   // In memory the dimensions are reversed.
   const strides = rowMajor([...shape].reverse()).reverse();
   const data = new Float64Array(values.length);
@@ -82,7 +83,7 @@ function apply(step: Step, values: Window[]): void {
   const inputs = step.inputs.map((index) => values[index]);
   const out = operation.model(inputs, step.args);
   if (sizeOf(out.shape) > MAX_SIZE || out.shape.length > 5) throw new Unfit();
-  if (operation.kind !== "view" && out.tracked) {
+  if (operation.kind === "new" && out.memory.tracked && operation.savesNothing !== true) {
     for (const { memory } of [...inputs, out]) memory.isSaved = true;
   }
   values.push(out);

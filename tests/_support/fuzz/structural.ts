@@ -167,6 +167,7 @@ const expand: Operation = {
 const clone: Operation = {
   inputs: 1,
   kind: "new",
+  savesNothing: true,
   make: NONE,
   model: ([x]) => result([x], read(x), x.shape, x.dtype),
   run: ([x]) => x.clone(),
@@ -190,8 +191,9 @@ const detach: Operation = {
   kind: "view",
   make: NONE,
   model([x]) {
-    // Central differences see through it.
-    need(!x.tracked);
+    // Central differences see through it, and a later change in place may make one of both a result and not the other.
+    need(!x.memory.tracked);
+    x.memory.isUnclear = true;
     return windowOn(x, x.shape, x.strides);
   },
   run: ([x]) => x.detach(),
@@ -216,6 +218,7 @@ function joined(inputs: readonly Window[], dim: number): Window {
 const catTwo: Operation = {
   inputs: 2,
   kind: "new",
+  savesNothing: true,
   make: (random, [a]) => [pickDim(random, a)],
   model: (inputs, [dim]) => joined(inputs, dim),
   run: (inputs, [dim]) => cat(inputs, { dim }),
@@ -225,6 +228,7 @@ const catTwo: Operation = {
 const stackTwo: Operation = {
   inputs: 2,
   kind: "new",
+  savesNothing: true,
   make: (random, [a]) => [random.integer(0, a.shape.length + 1)],
   model(inputs, [dim]) {
     need(inputs.every((x) => x.shape.length < 4) && String(inputs[0].shape) === String(inputs[1].shape));
@@ -237,6 +241,7 @@ const stackTwo: Operation = {
 const indexSelect: Operation = {
   inputs: 1,
   kind: "new",
+  savesNothing: true,
   make(random, [x]) {
     const dim = pickDim(random, x);
     need(x.shape[dim] > 0);
@@ -277,6 +282,7 @@ function reduction(name: string): Operation {
   return {
     inputs: 1,
     kind: "new",
+    savesNothing: name === "sum" || name === "mean",
     make: (random, [x]) => random.chance(0.3) ? [-1, 0] : [pickDim(random, x), random.integer(0, 2)],
     model([x], [dim, keep]) {
       need(isFloat(x.dtype) || (name === "sum" && x.dtype !== "bool" && x.dtype !== "uint8"));
