@@ -6,7 +6,7 @@
  */
 import { data, manualSeed, nn, optim, rand, randn, type Tensor, tidy } from "../mod.ts";
 
-const [COUNT, BATCH, EPOCHS] = [8000, 64, 5];
+const [COUNT, BATCH, EPOCHS] = [8000, 64, 3];
 manualSeed(0);
 const model = new nn.Sequential(
   new nn.Conv2d(1, 16, { kernelSize: 3, padding: 1, bias: false }),
@@ -18,7 +18,6 @@ const model = new nn.Sequential(
   new nn.ReLU(),
   new nn.MaxPool2d(2),
   new nn.Flatten(),
-  new nn.Dropout(0.25),
   new nn.Linear(32 * 7 * 7, 10),
 );
 const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-3 });
