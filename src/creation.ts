@@ -158,9 +158,8 @@ export function rand(shape: Shape, options: TensorOptions = {}): Tensor {
   return finished(uniformInto(make(shape, options, "rand"), 0, 1), options);
 }
 
-/** Normal random numbers of mean 0 and deviation 1. */
-export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
-  const out = make(shape, options, "randn");
+/** Fills with normal numbers. */
+export function normalInto(out: Tensor, mean: number, std: number): Tensor {
   const { seedLow, seedHigh, counter } = takeRandom(out.size);
   const library = out.storage.device.library;
   check(
@@ -169,8 +168,8 @@ export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
       out.storage.id,
       out.offset,
       out.size,
-      0,
-      1,
+      mean,
+      std,
       seedLow,
       seedHigh,
       counter,
@@ -178,5 +177,10 @@ export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
     "ax_random_normal",
     library,
   );
-  return finished(out, options);
+  return out;
+}
+
+/** Normal random numbers of mean 0 and deviation 1. */
+export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
+  return finished(normalInto(make(shape, options, "randn"), 0, 1), options);
 }

@@ -38,7 +38,7 @@ function sliceLike(name: string): Op<SliceAttrs> {
   return windowOp(
     name,
     (shape, { dim, length }) => shape.map((size, i) => i === dim ? length : size),
-    (x, { dim, start, length, step }, shape, origin) => {
+    (x, { dim, start, step }, shape, origin) => {
       const strides = step === 1 ? x.strides : x.strides.map((stride, i) => i === dim ? stride * step : stride);
       // A view without elements must not begin behind its storage.
       return viewOf(x, shape, strides, sizeOf(shape) === 0 ? x.offset : x.offset + start * x.strides[dim], origin);
