@@ -6,7 +6,8 @@
 import type { UnaryAttrs, UnaryName } from "./ops/unary.ts";
 import { binaryInPlace, copyInPlace, fillInPlace, maskedFillInPlace, unaryInPlace } from "./ops/in_place.ts";
 import type { Tensor } from "./tensor.ts";
-import { type Operand, TensorElementwise } from "./tensor_elementwise.ts";
+import type { Operand } from "./tensor_elementwise.ts";
+import { TensorReductions } from "./tensor_reductions.ts";
 
 // Not a private method: that would cost every tensor that is made a brand.
 function unary<T extends TensorInPlace>(x: T, op: UnaryName, name: string, attrs?: UnaryAttrs): T {
@@ -18,7 +19,7 @@ function unary<T extends TensorInPlace>(x: T, op: UnaryName, name: string, attrs
  * Changes in place: each gives the values and the dtype rules of the method without the underscore, except that the tensor keeps
  * its shape and dtype. Gradients flow through them.
  */
-export abstract class TensorInPlace extends TensorElementwise {
+export abstract class TensorInPlace extends TensorReductions {
   /** `this + alpha * other`, in place. */
   add_(other: Operand, { alpha = 1 }: { alpha?: number } = {}): this {
     if (typeof other === "number") return unary(this, "addScalar", "add_", { alpha: other * alpha, beta: 0 });

@@ -106,7 +106,7 @@ const NOTHING: Tensor[] = [];
 // deno-lint-ignore no-explicit-any
 export class Node<A = any> implements SavedHolder {
   /** Order of creation: a node only depends on nodes with a smaller number. */
-  readonly sequence: number = nextSequence++;
+  readonly sequence: number;
   readonly op: Op<A>;
   readonly attrs: A;
   /** For each input where its gradient goes: the node that made it, the leaf itself, or null. */
@@ -138,6 +138,8 @@ export class Node<A = any> implements SavedHolder {
       this.edges[i] = input.ownRequiresGrad ? input.ownNode ?? input : null;
       this.inputShapes[i] = input.shape;
     }
+    // Last: asking a view for its node may have made one, on which this one depends.
+    this.sequence = nextSequence++;
   }
 
   /** Keeps tensors for the backward pass; they outlive their scope until then. */

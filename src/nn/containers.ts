@@ -4,7 +4,9 @@
  * @module
  */
 import type { Tensor } from "../tensor.ts";
-import { linear } from "../ops/matmul.ts";
+import { type FusedActivation, linear } from "../ops/matmul.ts";
+import { BatchNorm1d, BatchNorm2d } from "./batch_norm.ts";
+import { Conv1d, Conv2d } from "./convolution.ts";
 import { GELU, Linear, ReLU } from "./layers.ts";
 import { Module } from "./module.ts";
 import { Parameter } from "./parameter.ts";
@@ -74,16 +76,28 @@ abstract class ModuleSequence<T extends Module> extends Module implements Iterab
   }
 }
 
+/** Classes with a method `forwardRelu`. Subclasses may compute something else. */
+const RELU_FUSING: ReadonlySet<unknown> = new Set([Conv1d, Conv2d, BatchNorm1d, BatchNorm2d]);
+
 /** The activation that the matrix product of a linear layer can apply itself. Subclasses may compute something else. */
-function fusedActivation(module: Module | undefined): "relu" | "gelu" | null {
-  if (module === undefined || module.isHooked) return null;
+function fusedActivation(module: Module | undefined): FusedActivation {
+  if (module === undefined || module.isHooked) return "none";
   if (module.constructor === ReLU) return "relu";
-  return module.constructor === GELU && (module as GELU).approximate === "none" ? "gelu" : null;
+  if (module.constructor !== GELU) return "none";
+  return (module as GELU).approximate === "tanh" ? "gelu (tanh)" : "gelu";
+}
+
+/** What two modules give that are computed as one operation; null where they cannot be: hooks want both. */
+function fused(module: Module, next: Module | undefined, x: Tensor): Tensor | null {
+  const activation = fusedActivation(next);
+  if (activation === "none" || module.isHooked) return null;
+  if (module.constructor === Linear) return linear(x, (module as Linear).weight, (module as Linear).bias, activation);
+  return activation === "relu" && RELU_FUSING.has(module.constructor) ? (module as Conv2d).forwardRelu(x) : null;
 }
 
 /**
- * Modules one after another. A Linear and the ReLU or exact GELU behind it are computed as one operation, unless one of them has
- * hooks. Names of parameters count the modules from 0.
+ * Modules one after another. A Linear and the ReLU or GELU behind it are computed as one operation, as are a convolution or a batch
+ * normalisation and the ReLU behind it, unless one of them has hooks. Names of parameters count the modules from 0.
  */
 export class Sequential extends ModuleSequence<Module> {
   constructor(...modules: Module[]) {
@@ -100,12 +114,11 @@ export class Sequential extends ModuleSequence<Module> {
     let out = x;
     for (let i = 0; i < modules.length; i++) {
       const module = modules[i];
-      const activation = !module.isHooked && module.constructor === Linear ? fusedActivation(modules[i + 1]) : null;
-      if (activation === null) {
+      const both = fused(module, modules[i + 1], out);
+      if (both === null) {
         out = module.forward(out);
       } else {
-        const { weight, bias } = module as Linear;
-        out = linear(out, weight, bias, activation);
+        out = both;
         i++;
       }
     }
