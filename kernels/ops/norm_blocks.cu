@@ -7,6 +7,8 @@ namespace ax {
 inline namespace AX_ISA {
 namespace {
 
+constexpr int64_t kBlock = AX_NORM_BLOCK;
+
 // Blocks have a fixed size, so the result does not depend on the number of threads.
 template <class S>
 struct NormBlocks {
@@ -17,8 +19,8 @@ struct NormBlocks {
   template <class Team>
   AX_DEVICE void operator()(const Team& team, int64_t block) const {
     using T = Compute<S>;
-    const int64_t first = block * AX_NORM_BLOCK, rest = count - first;
-    const int64_t size = rest < AX_NORM_BLOCK ? rest : AX_NORM_BLOCK;
+    const int64_t first = block * kBlock, rest = count - first;
+    const int64_t size = rest < kBlock ? rest : kBlock;
     const S* v = x + first;
     T result;
     if (p == 2) {
@@ -41,10 +43,10 @@ struct NormBlocks {
 template <class S>
 int32_t normBlocks(int32_t dtype, uint32_t out, double oo, uint32_t x, double xo, double count, double p) {
   NormBlocks<S> body{nullptr, nullptr, static_cast<int64_t>(count), p};
-  const int64_t blocks = (body.count + AX_NORM_BLOCK - 1) / AX_NORM_BLOCK;
+  const int64_t blocks = (body.count + kBlock - 1) / kBlock;
   AX_TRY(at(out, oo, static_cast<double>(blocks), AX_FLOAT64, &body.out));
   AX_TRY(at(x, xo, count, dtype, &body.x));
-  return forEachRow(blocks, AX_NORM_BLOCK, body);
+  return forEachRow(blocks, kBlock, body);
 }
 
 }  // namespace
