@@ -85,7 +85,7 @@ export class Tensor extends TensorInPlace {
    * const x = tensor([1, 2], { requiresGrad: true });
    * const handle = x.registerHook((gradient) => gradient.mul(10));
    * x.sum().backward();
-   * assert(x.grad!.toArray().join() === "10,10");
+   * assert(x.grad!.data().join() === "10,10");
    * handle.remove();
    * ```
    */
