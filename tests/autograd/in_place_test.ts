@@ -306,6 +306,13 @@ for (const device of devices()) {
     assertEquals(d.slice({ step: 2 }).add_(d.narrow(0, 0, 4)).toArray(), [0, 3, 6, 9]);
   });
 
+  test("scalars of different dtypes copy into each other", () => {
+    const wide = Array.from({ length: 8 }, (_, i) => tensor(i, { dtype: "float64", device }));
+    const narrow = Array.from({ length: 16 }, (_, i) => tensor(i + 0.5, { device }));
+    for (const x of wide) for (const y of narrow) assertEquals(x.copy_(y).item(), y.item());
+    for (const x of narrow) assertEquals(x.add_(wide[0]).item(), x.item());
+  });
+
   test("changes in place train a layer that writes into a buffer", () => {
     const layer = new nn.Linear(2, 2, { bias: false });
     const out = zeros([3, 2]);
