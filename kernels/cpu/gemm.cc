@@ -16,9 +16,11 @@ namespace ax {
 inline namespace AX_ISA {
 namespace {
 
+// Steps along k that are packed at once: a strip of A then fills a third of the first-level cache.
 constexpr int64_t kDepth = 256;
 // Multiplications below which another thread is not worth waking.
 constexpr int64_t kGrain = 1 << 17;
+constexpr int64_t kPartsPerThread = 4;
 
 int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
@@ -62,7 +64,7 @@ class Driver {
 
   void run() {
     const int64_t depth_room = std::min(task_.k, kDepth);
-    block_cols_ = std::min(roundUp(task_.n, kTileCols), std::max<int64_t>(blockBytes() / int64_t{sizeof(P)} / kDepth, kTileCols));
+    block_cols_ = std::min(roundUp(task_.n, kTileCols), blockBytes() / int64_t{sizeof(P)} / kDepth / kTileCols * kTileCols);
     block_rows_ = task_.m;
     // Where the sums have no place in C they wait in a block for the rest of k.
     if (task_.c == nullptr && task_.k > kDepth) block_rows_ = std::min<int64_t>(task_.m, kSumRows);
@@ -125,26 +127,45 @@ class Driver {
     });
   }
 
+  // The block is cut into more parts than there are threads, which take the next one when they are done: a thread that other
+  // processes hold up then delays the others little. What a part computes does not depend on who takes it.
   void multiplyBlock() {
-    const int64_t strips = (rows_ + kTileRows - 1) / kTileRows;
-    forParts(strips, kGrain / (kTileRows * cols_ * (depth_ + 1)) + 1, [&](int64_t begin, int64_t end) {
-      alignas(64) P strip[kTileRows * kDepth + kLanes];
-      // Strips of nearly the same height: the last one is as good as the others.
-      for (int64_t s = begin; s < end; ++s) multiplyStrip(strip, s * rows_ / strips, (s + 1) * rows_ / strips);
+    const int64_t threads = parallel_ && rows_ * cols_ * (depth_ + 1) > kGrain ? threadCount() : 1;
+    const int64_t panels = (cols_ + kTileCols - 1) / kTileCols;
+    int64_t strips = (rows_ + kTileRows - 1) / kTileRows, row_parts = 1, col_parts = 1;
+    if (threads > 1) {
+      const int64_t wanted = kPartsPerThread * threads;
+      if (strips >= threads) strips = std::min(roundUp(strips, threads), rows_);
+      row_parts = std::min(strips, wanted);
+      col_parts = std::min(panels, wanted / row_parts);
+    }
+    const auto multiplyPart = [&](int64_t part) {
+      const int64_t r = part / col_parts, c = part % col_parts;
+      const int64_t left = c * panels / col_parts * kTileCols, right = std::min((c + 1) * panels / col_parts * kTileCols, cols_);
+      for (int64_t s = r * strips / row_parts; s < (r + 1) * strips / row_parts; ++s) {
+        // Strips have nearly the same height, so that the last one is as good as the others.
+        multiplyStrip(s * rows_ / strips, (s + 1) * rows_ / strips, left, right);
+      }
+    };
+    const int64_t parts = row_parts * col_parts;
+    if (threads == 1) return multiplyPart(0);
+    std::atomic<int64_t> next{0};
+    parallelFor(std::min(threads, parts), 1, [&](int64_t, int64_t) {
+      for (int64_t part = next++; part < parts; part = next++) multiplyPart(part);
     });
   }
 
-  void multiplyStrip(P* strip, int64_t top, int64_t bottom) {
+  void multiplyStrip(int64_t top, int64_t bottom, int64_t left, int64_t right) {
     const int64_t rows = bottom - top;
-    const bool is_last = start_ + depth_ >= task_.k;
     const T beta = start_ == 0 ? task_.beta : T(1);
     const Kernel<P> wide = kernelFor<P>(rows, 2), narrow = kernelFor<P>(rows, 1);
     T* const sums = task_.c == nullptr ? sums_ + top * block_cols_ : task_.c + (row_ + top) * task_.ldc + col_;
     const int64_t ld = task_.c == nullptr ? block_cols_ : task_.ldc;
+    alignas(64) P strip[kTileRows * kDepth + kLanes];
     pack<kTileRows>(strip, task_.a, row_ + top, rows, start_, depth_);
-    for (int64_t j = 0; j < cols_; j += kTileCols) {
+    for (int64_t j = left; j < right; j += kTileCols) {
       const P* const panel = panels_ + j * depth_;
-      const int64_t cols = cols_ - j;
+      const int64_t cols = right - j;
       if (cols >= kTileCols) {
         wide(depth_, strip, panel, sums + j, ld, task_.alpha, beta);
       } else if (cols == kLanes) {
@@ -155,7 +176,10 @@ class Driver {
         addTile(sums + j, ld, tile, rows, cols, beta);
       }
     }
-    if (is_last && task_.finish != nullptr) task_.finish(task_.context, sums, ld, row_ + top, col_, rows, cols_);
+    const bool is_last = start_ + depth_ >= task_.k;
+    if (is_last && task_.finish != nullptr) {
+      task_.finish(task_.context, sums + left, ld, row_ + top, col_ + left, rows, right - left);
+    }
   }
 
   static void addTile(T* sums, int64_t ld, const T* tile, int64_t rows, int64_t cols, T beta) {

@@ -4,17 +4,34 @@
  * @module
  */
 import type { Tensor } from "../tensor.ts";
-import { linear } from "../ops/matmul.ts";
+import { type FusedActivation, linear } from "../ops/matmul.ts";
+import { BatchNorm1d, BatchNorm2d } from "./batch_norm.ts";
+import { Conv1d, Conv2d } from "./convolution.ts";
 import { GELU, Linear, ReLU } from "./layers.ts";
 import { Module } from "./module.ts";
 
+/** Classes with a method `forwardRelu`. Subclasses may compute something else. */
+const RELU_FUSING: ReadonlySet<unknown> = new Set([Conv1d, Conv2d, BatchNorm1d, BatchNorm2d]);
+
 /** The activation that the matrix product of a linear layer can apply itself. Subclasses may compute something else. */
-function fusedActivation(module: Module | undefined): "relu" | "gelu" | null {
+function fusedActivation(module: Module | undefined): FusedActivation {
   if (module?.constructor === ReLU) return "relu";
-  return module?.constructor === GELU && (module as GELU).approximate === "none" ? "gelu" : null;
+  if (module?.constructor !== GELU) return "none";
+  return (module as GELU).approximate === "tanh" ? "gelu (tanh)" : "gelu";
 }
 
-/** Modules one after another. A Linear and the ReLU or exact GELU behind it are computed as one operation. Names of parameters count the modules from 0. */
+/** What two modules give that are computed as one operation; null where they cannot be. */
+function fused(module: Module, next: Module | undefined, x: Tensor): Tensor | null {
+  const activation = fusedActivation(next);
+  if (activation === "none") return null;
+  if (module.constructor === Linear) return linear(x, (module as Linear).weight, (module as Linear).bias, activation);
+  return activation === "relu" && RELU_FUSING.has(module.constructor) ? (module as Conv2d).forwardRelu(x) : null;
+}
+
+/**
+ * Modules one after another. A Linear and the ReLU or GELU behind it are computed as one operation, as are a convolution or a batch
+ * normalisation and the ReLU behind it. Names of parameters count the modules from 0.
+ */
 export class Sequential extends Module implements Iterable<Module> {
   readonly #modules: readonly Module[];
 
@@ -41,12 +58,11 @@ export class Sequential extends Module implements Iterable<Module> {
     let out = x;
     for (let i = 0; i < this.#modules.length; i++) {
       const module = this.#modules[i];
-      const activation = module.constructor === Linear ? fusedActivation(this.#modules[i + 1]) : null;
-      if (activation === null) {
+      const both = fused(module, this.#modules[i + 1], out);
+      if (both === null) {
         out = module.forward(out);
       } else {
-        const { weight, bias } = module as Linear;
-        out = linear(out, weight, bias, activation);
+        out = both;
         i++;
       }
     }

@@ -3,139 +3,68 @@
  *
  * @module
  */
-import { check } from "../../ffi/call.ts";
 import { AX } from "../../ffi/constants.ts";
 import { BINARY, REDUCE } from "../../ffi/op_ids.ts";
-import { dtypeId, isFloating, promote } from "../core/dtype.ts";
+import { isFloating } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import { type Gradient, type Node, WRITTEN } from "../core/node.ts";
 import { apply, empty, type Op } from "../core/op.ts";
-import { broadcastShapes, formatShape, type Shape, sizeOf } from "../core/shape.ts";
+import { broadcastShapes, formatShape, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { cast } from "./copy.ts";
 import { binary, contiguous } from "./launch.ts";
-import { expandView, reshapeView } from "./raw_view.ts";
+import { batchedProductInto, NN, NT, productInto, TN } from "./product.ts";
+import { reshapeView } from "./raw_view.ts";
 import { reduceInto, sumToShape } from "./reduce.ts";
-
-const product = new Int32Array(12);
-
-/** Which operands are stored transposed. */
-const NN = 0;
-const NT = 1;
-const TN = 2;
-
-/** Sizes and batching of a product, in the order of `shape` in accelerate.h. */
-function writeProduct(
-  batch: number,
-  m: number,
-  n: number,
-  k: number,
-  layout: number,
-  batchA: boolean,
-  batchB: boolean,
-): void {
-  product[0] = batch;
-  product[1] = m;
-  product[2] = n;
-  product[3] = k;
-  product[4] = layout === TN ? 1 : 0;
-  product[5] = layout === NT ? 1 : 0;
-  product[6] = layout === TN ? m : k;
-  product[7] = layout === NT ? k : n;
-  product[8] = n;
-  product[9] = batchA ? m * k : 0;
-  product[10] = batchB ? k * n : 0;
-  product[11] = m * n;
-}
-
-/** out = epilogue(a x b) + beta * out, with the sizes that `writeProduct` has written. Operands are contiguous. */
-function productInto(
-  out: Tensor,
-  a: Tensor,
-  b: Tensor,
-  bias: Tensor | null,
-  aux: Tensor | null,
-  epilogue: number,
-  beta: number,
-): Tensor {
-  const library = out.storage.device.library;
-  check(
-    library.ax_matmul(
-      dtypeId(out.dtype),
-      out.storage.id,
-      out.offset,
-      a.storage.id,
-      a.offset,
-      b.storage.id,
-      b.offset,
-      bias === null ? 0 : bias.storage.id,
-      bias === null ? 0 : bias.offset,
-      aux === null ? 0 : aux.storage.id,
-      aux === null ? 0 : aux.offset,
-      product,
-      epilogue,
-      1,
-      beta,
-    ),
-    "ax_matmul",
-    library,
-  );
-  return out;
-}
 
 const matmulOp: Op<null> = {
   name: "matmul",
   outputShape([a, b]) {
-    const [m, k] = a.shape.slice(-2);
-    const [k2, n] = b.shape.slice(-2);
-    if (k !== k2) {
+    const m = a.shape[a.shape.length - 2];
+    const k = a.shape[a.shape.length - 1];
+    const n = b.shape[b.shape.length - 1];
+    if (k !== b.shape[b.shape.length - 2]) {
       throw new ShapeError(
-        `Cannot multiply ${formatShape(a.shape)} by ${
-          formatShape(b.shape)
-        }: inner sizes must be equal, got ${k} and ${k2}`,
+        `Cannot multiply ${formatShape(a.shape)} by ${formatShape(b.shape)}: inner sizes must be equal, got ${k} and ${
+          b.shape[b.shape.length - 2]
+        }`,
       );
     }
+    if (a.shape.length === 2 && b.shape.length === 2) return [m, n];
     return [...broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), "multiply batches of"), m, n];
   },
   forward([a, b], _attrs, shape, node) {
     node?.save(a, b);
-    return batched(a, b, shape, NN);
+    const out = empty(a.storage.device, shape, a.dtype, "matmul");
+    return sharesRight(a, b, shape) ? productInto(out, a, b, NN) : batchedProductInto(out, a, b, NN);
   },
-  vjp(node, g) {
+  vjp(node, gradient) {
     const [a, b] = node.saved;
-    const lead = g.shape.slice(0, -2);
-    const full = (x: Tensor): Shape => [...lead, ...x.shape.slice(-2)];
+    const g = contiguous(gradient);
+    const make = (shape: Shape): Tensor => empty(g.storage.device, shape, g.dtype, "grad");
+    if (sharesRight(a, b, g.shape)) {
+      return [
+        node.needs(0) ? productInto(make(a.shape), g, b, NT) : null,
+        node.needs(1) ? productInto(make(b.shape), a, g, TN) : null,
+      ];
+    }
+    const full = (x: Tensor): Tensor => make([...g.shape.slice(0, -2), ...x.shape.slice(-2)]);
     return [
-      node.needs(0) ? sumToShape(batched(g, b, full(a), NT), a.shape) : null,
-      node.needs(1) ? sumToShape(batched(a, g, full(b), TN), b.shape) : null,
+      node.needs(0) ? sumToShape(batchedProductInto(full(a), g, b, NT), a.shape) : null,
+      node.needs(1) ? sumToShape(batchedProductInto(full(b), a, g, TN), b.shape) : null,
     ];
   },
 };
 
-function batched(a: Tensor, b: Tensor, shape: Shape, layout: number): Tensor {
-  const lead = shape.slice(0, -2);
-  const batch = sizeOf(lead);
-  const spread = (x: Tensor): [Tensor, boolean] => {
-    const own = sizeOf(x.shape.slice(0, -2));
-    if (own === batch) return [contiguous(x), true];
-    if (own === 1) return [contiguous(x), false];
-    return [contiguous(expandView(x, [...lead, ...x.shape.slice(-2)], "matmul")), true];
-  };
-  const [left, batchA] = spread(a);
-  const [right, batchB] = spread(b);
-  const m = shape[shape.length - 2];
-  const n = shape[shape.length - 1];
-  const k = a.shape[a.shape.length - (layout === TN ? 2 : 1)];
-  const out = empty(a.storage.device, shape, a.dtype, "matmul");
-  writeProduct(batch, m, n, k, layout, batchA, batchB);
-  return productInto(out, left, right, null, null, AX.EPILOGUE_NONE, 0);
+/** Whether all rows of `a` are multiplied by one matrix: then they form one product, and the gradient of `b` one sum. */
+function sharesRight(a: Tensor, b: Tensor, shape: Shape): boolean {
+  return b.shape.length === 2 && a.shape.length === shape.length;
 }
 
 /**
  * Matrix product as `torch.matmul`: vectors get a dimension that is removed again, leading dimensions broadcast.
  *
  * @throws {ShapeError} When inner sizes differ or batch dimensions do not broadcast.
- * @throws {DTypeError} When an operand is not floating.
+ * @throws {DTypeError} When an operand is not floating, or the dtypes differ.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
   if (a.shape.length === 0 || b.shape.length === 0) {
@@ -145,21 +74,40 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
       }: both need a dimension. Use mul() for scalars`,
     );
   }
-  const dtype = promote(a.dtype, b.dtype);
-  if (!isFloating(dtype)) throw new DTypeError(`Cannot multiply matrices of ${dtype}: convert them to float32 first`);
-  const left = cast(a, dtype);
-  const right = cast(b, dtype);
-  const x = left.shape.length === 1 ? left.unsqueeze(0) : left;
-  const y = right.shape.length === 1 ? right.unsqueeze(1) : right;
+  if (a.dtype !== b.dtype) {
+    throw new DTypeError(
+      `Cannot multiply ${a.dtype} by ${b.dtype}: matrices must have one dtype. Convert one with .to({ dtype: "${a.dtype}" })`,
+    );
+  }
+  if (!isFloating(a.dtype)) {
+    throw new DTypeError(`Cannot multiply matrices of ${a.dtype}: convert them to float32 first`);
+  }
+  if (a.shape.length === 2 && b.shape.length === 2) return apply(matmulOp, [a, b], null);
+  const x = a.shape.length === 1 ? a.unsqueeze(0) : a;
+  const y = b.shape.length === 1 ? b.unsqueeze(1) : b;
   const out = apply(matmulOp, [x, y], null);
   const shape = out.shape.slice(0, -2);
-  if (left.shape.length > 1) shape.push(out.shape[out.shape.length - 2]);
-  if (right.shape.length > 1) shape.push(out.shape[out.shape.length - 1]);
+  if (a.shape.length > 1) shape.push(out.shape[out.shape.length - 2]);
+  if (b.shape.length > 1) shape.push(out.shape[out.shape.length - 1]);
   return shape.length === out.shape.length ? out : out.reshape(shape);
 }
 
-/** Activations that the linear layer can fuse. */
-export type FusedActivation = "none" | "relu" | "gelu";
+/** Activations that the linear layer can fuse; `"gelu (tanh)"` is the approximation by tanh. */
+export type FusedActivation = "none" | "relu" | "gelu" | "gelu (tanh)";
+
+const EPILOGUES: Readonly<Record<FusedActivation, number>> = {
+  none: AX.EPILOGUE_BIAS,
+  relu: AX.EPILOGUE_BIAS_RELU,
+  gelu: AX.EPILOGUE_BIAS_GELU,
+  "gelu (tanh)": AX.EPILOGUE_BIAS_GELU_TANH,
+};
+
+/** The derivatives of the activations, which take what the layer has saved: ReLU its output, GELU its input. */
+const DERIVATIVES: Readonly<Record<Exclude<FusedActivation, "none">, number>> = {
+  relu: BINARY.relu_grad,
+  gelu: BINARY.gelu_grad,
+  "gelu (tanh)": BINARY.gelu_tanh_grad,
+};
 
 const linearOp: Op<FusedActivation> = {
   name: "linear",
@@ -184,49 +132,35 @@ const linearOp: Op<FusedActivation> = {
   },
   forward([x, weight, bias], activation, shape, node) {
     const out = empty(x.storage.device, shape, x.dtype, "linear");
-    const source = contiguous(x);
-    const matrix = contiguous(weight);
-    const [n, k] = weight.shape;
-    const m = out.size / Math.max(n, 1);
-    let epilogue: number = AX.EPILOGUE_BIAS;
-    let aux: Tensor | null = null;
-    if (activation === "relu") epilogue = AX.EPILOGUE_BIAS_RELU;
-    if (activation === "gelu") {
-      epilogue = AX.EPILOGUE_BIAS_GELU;
-      if (node !== null) aux = empty(x.storage.device, shape, x.dtype, "linear");
-    }
-    writeProduct(1, m, n, k, NT, false, false);
-    productInto(out, source, matrix, bias === undefined ? null : contiguous(bias), aux, epilogue, 0);
+    const savesInput = node !== null && (activation === "gelu" || activation === "gelu (tanh)");
+    const aux = savesInput ? empty(x.storage.device, shape, x.dtype, "linear") : null;
+    const offsets = bias === undefined ? null : contiguous(bias);
+    productInto(out, x, weight, NT, 0, EPILOGUES[activation], offsets, aux);
     if (node !== null) {
-      if (activation === "none") node.save(source, matrix);
-      else node.save(source, matrix, aux ?? out);
+      if (activation === "none") node.save(x, weight);
+      else node.save(x, weight, aux ?? out);
     }
     return out;
   },
   vjp(node, gradient): Gradient[] {
     const [x, weight, saved] = node.saved;
     let g = contiguous(gradient);
-    if (node.attrs === "relu") g = binary(BINARY.relu_grad, g, saved, g.shape, "grad");
-    if (node.attrs === "gelu") g = binary(BINARY.gelu_grad, g, saved, g.shape, "grad");
-    const [n, k] = weight.shape;
-    const m = g.size / Math.max(n, 1);
+    const activation: FusedActivation = node.attrs;
+    if (activation !== "none") g = binary(DERIVATIVES[activation], g, saved, g.shape, "grad");
     let gx: Gradient = null;
     let gw: Gradient = null;
-    if (node.needs(0)) {
-      writeProduct(1, m, k, n, NN, false, false);
-      gx = productInto(empty(g.storage.device, x.shape, g.dtype, "grad"), g, weight, null, null, AX.EPILOGUE_NONE, 0);
-    }
+    if (node.needs(0)) gx = productInto(empty(g.storage.device, x.shape, g.dtype, "grad"), g, weight, NN);
     if (node.needs(1)) {
       const sink = sinkOf(node, 1, g);
       const out = sink ?? empty(g.storage.device, weight.shape, g.dtype, "grad");
-      writeProduct(1, n, k, m, TN, false, false);
-      productInto(out, g, x, null, null, AX.EPILOGUE_NONE, sink === null ? 0 : node.sinkBeta(1));
+      productInto(out, g, x, TN, sink === null ? 0 : node.sinkBeta(1));
       gw = sink === null ? out : WRITTEN;
     }
     if (node.inputShapes.length === 2) return [gx, gw];
     let gb: Gradient = null;
     if (node.needs(2)) {
-      const rows = g.shape.length === 2 ? g : reshapeView(g, [m, n], "grad");
+      const n = weight.shape[0];
+      const rows = g.shape.length === 2 ? g : reshapeView(g, [g.size / Math.max(n, 1), n], "grad");
       const sink = sinkOf(node, 2, g);
       const out = sink ?? empty(g.storage.device, node.inputShapes[2], g.dtype, "grad");
       reduceInto(out, REDUCE.sum, rows, ROWS, 1, sink === null ? 0 : node.sinkBeta(2));

@@ -38,7 +38,7 @@ function sliceLike(name: string): Op<SliceAttrs> {
   return windowOp(
     name,
     (shape, { dim, length }) => shape.map((size, i) => i === dim ? length : size),
-    (x, { dim, start, length, step }, shape, origin) => {
+    (x, { dim, start, step }, shape, origin) => {
       const strides = step === 1 ? x.strides : x.strides.map((stride, i) => i === dim ? stride * step : stride);
       // A view without elements must not begin behind its storage.
       return viewOf(x, shape, strides, sizeOf(shape) === 0 ? x.offset : x.offset + start * x.strides[dim], origin);
@@ -113,8 +113,11 @@ function selectLike(name: string): Op<SelectAttrs> {
   return windowOp(
     name,
     (shape, { dim }) => shape.filter((_, i) => i !== dim),
-    (x, { dim, index }, shape, origin) =>
-      viewOf(x, shape, x.strides.filter((_, i) => i !== dim), x.offset + index * x.strides[dim], origin),
+    (x, { dim, index }, shape, origin) => {
+      // A view without elements must not begin behind its storage.
+      const offset = sizeOf(shape) === 0 ? x.offset : x.offset + index * x.strides[dim];
+      return viewOf(x, shape, x.strides.filter((_, i) => i !== dim), offset, origin);
+    },
   );
 }
 
@@ -229,7 +232,7 @@ const diagonalOp: Op<DiagonalAttrs> = windowOp<DiagonalAttrs>(
   (x, { dim1, dim2, offset }, shape, origin) => {
     const kept = x.strides.filter((_, i) => i !== dim1 && i !== dim2);
     const start = offset >= 0 ? offset * x.strides[dim2] : -offset * x.strides[dim1];
-    const isEmpty = shape[shape.length - 1] === 0;
+    const isEmpty = sizeOf(shape) === 0;
     return viewOf(
       x,
       shape,

@@ -5,7 +5,9 @@ const EXAMPLE = new URL("../../examples/mnist.ts", import.meta.url).pathname;
 const DATA = new URL("../../../shared/data/mnist", import.meta.url).pathname;
 
 async function launch(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", CLI, "launch", "--cpu", EXAMPLE, ...args] });
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "-A", CLI, "launch", "--cpu", EXAMPLE, ...args],
+  });
   const { code, stdout, stderr } = await command.output();
   return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
 }

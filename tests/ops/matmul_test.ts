@@ -1,7 +1,15 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { check } from "../../ffi/call.ts";
 import { AX } from "../../ffi/constants.ts";
-import { device as deviceOf, type DeviceName, devices, type DType, type Tensor, tensor } from "../../mod.ts";
+import {
+  device as deviceOf,
+  type DeviceName,
+  devices,
+  type DType,
+  DTypeError,
+  type Tensor,
+  tensor,
+} from "../../mod.ts";
 import { dtypeId } from "../../src/core/dtype.ts";
 import { assertClose } from "../_support/close.ts";
 
@@ -237,3 +245,9 @@ for (const device of devices()) {
     }
   });
 }
+
+Deno.test("a product of two dtypes is an error, as in PyTorch", () => {
+  const [a, b] = [tensor([1, 2]), tensor([3, 4], { dtype: "bfloat16" })];
+  assertThrows(() => a.matmul(b), DTypeError, 'Convert one with .to({ dtype: "float32" })');
+  assertThrows(() => b.matmul(a), DTypeError, "Cannot multiply bfloat16 by float32: matrices must have one dtype");
+});

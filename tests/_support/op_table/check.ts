@@ -20,6 +20,7 @@ import { Node } from "../../../src/core/node.ts";
 import type { Op } from "../../../src/core/op.ts";
 import { WITHOUT_16_BITS } from "../../op_table.ts";
 import { collectGarbage } from "../garbage.ts";
+import { stridedTensor } from "../strided.ts";
 import { type Case, casesOf, fingerprintOf, isFloatingRow } from "./cases.ts";
 import { assertGolden, assertLow, assertWithin } from "./compare.ts";
 import { type GoldenCase, goldenDType, type GoldenRow } from "./golden.ts";
@@ -57,29 +58,6 @@ function numbersOf(x: Tensor): number[] {
 
 function roundedTo(dtype: DType, values: readonly number[]): number[] {
   return tidy(() => numbersOf(tensor([...values], { dtype: "float32" }).to({ dtype })));
-}
-
-/** A tensor whose elements are neither at the beginning of its memory nor in row-major order, between values that would show. */
-function stridedTensor(values: readonly number[], shape: Shape, dtype: DType, device: DeviceName): Tensor {
-  const junk = dtype.includes("float") ? NaN : 1;
-  if (shape.length < 2) {
-    const spaced = [junk, ...values.flatMap((value) => [value, junk])];
-    const all = tensor(spaced, { dtype, device });
-    return shape.length === 0 ? all.select(0, 1) : all.slice({ start: 1, step: 2 });
-  }
-  const reversed = [...shape].reverse();
-  const lead = values.length / (reversed[0] || 1);
-  const moved = new Array<number>(lead).fill(junk);
-  const index = new Array<number>(shape.length).fill(0);
-  for (let k = 0; k < values.length; k++) {
-    // The element at `index` of the reversed shape is the one at the reversed index of the shape.
-    let at = 0;
-    for (let d = 0; d < shape.length; d++) at = at * shape[d] + index[shape.length - 1 - d];
-    moved.push(values[at]);
-    for (let d = shape.length - 1; d >= 0 && ++index[d] === reversed[d]; d--) index[d] = 0;
-  }
-  const base = tensor(moved, { shape: [reversed[0] + 1, ...reversed.slice(1)], dtype, device });
-  return base.narrow(0, 1, reversed[0]).permute(shape.map((_, d) => shape.length - 1 - d));
 }
 
 function makeInput(input: Input, shape: Shape, values: readonly number[], run: Run): Tensor {
