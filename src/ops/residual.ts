@@ -29,7 +29,12 @@ function checkLayer(x: Shape, weight: Tensor, like: Tensor): void {
   );
 }
 
-function checkSum(shape: Shape, residual: Tensor): Shape {
+function checkSum(shape: Shape, x: Tensor, residual: Tensor): Shape {
+  if (residual.dtype !== x.dtype) {
+    throw new DTypeError(
+      `Cannot add a linear layer's ${x.dtype} to ${residual.dtype}: convert one with .to({ dtype })`,
+    );
+  }
   if (sameShape(shape, residual.shape)) return shape;
   throw new ShapeError(
     `Cannot add a linear layer's ${formatShape(shape)} to ${formatShape(residual.shape)}: the shapes must be equal`,
@@ -40,7 +45,7 @@ const linearResidualOp: Op<null> = {
   name: "linearResidual",
   outputShape([x, residual, weight]) {
     checkLayer(x.shape, weight, x);
-    return checkSum([...x.shape.slice(0, -1), weight.shape[0]], residual);
+    return checkSum([...x.shape.slice(0, -1), weight.shape[0]], x, residual);
   },
   forward([x, residual, weight, bias = null], _attrs, shape, node) {
     node?.save(x, weight);
@@ -77,7 +82,7 @@ const feedForwardOp: Op<HiddenActivation> = {
     checkLayer(x.shape, weight1, x);
     const hidden = [...x.shape.slice(0, -1), weight1.shape[0]];
     checkLayer(hidden, weight2, x);
-    return checkSum([...hidden.slice(0, -1), weight2.shape[0]], residual);
+    return checkSum([...hidden.slice(0, -1), weight2.shape[0]], x, residual);
   },
   forward([x, residual, weight1, weight2, bias1 = null, bias2 = null], activation, shape, node) {
     const { device } = x.storage;
@@ -99,7 +104,12 @@ const feedForwardOp: Op<HiddenActivation> = {
     const gHidden = empty(device, hidden.shape, g.dtype, "grad");
     productInto(gHidden, g, weight2, NN, 0, BACKWARD[node.attrs], null, before);
     const gx = node.needs(0) ? productInto(empty(device, x.shape, g.dtype, "grad"), gHidden, weight1, NN) : null;
-    const gradients: Gradient[] = [gx, gradient, weightGradient(node, 2, gHidden, x), weightGradient(node, 3, g, hidden)];
+    const gradients: Gradient[] = [
+      gx,
+      gradient,
+      weightGradient(node, 2, gHidden, x),
+      weightGradient(node, 3, g, hidden),
+    ];
     if (node.inputShapes.length === 4) return gradients;
     return [...gradients, biasGradient(node, 4, gHidden), biasGradient(node, 5, g)];
   },
