@@ -46,6 +46,11 @@ const rows: Row[] = [
     inputs: inputs(floats([2, 1, 5, 7])),
     run: ([q, k, v, mask]) => attend(q, k, v, { mask }),
     torch: "F.scaled_dot_product_attention(a, b, c, d)",
+    tolerance: {
+      factor: 2,
+      reason:
+        "for a mask that wants a gradient PyTorch keeps all probabilities; blocks take rowsum(dO * O) of the rounded output",
+    },
   },
   {
     covers,
