@@ -52,25 +52,18 @@ const LEVELS: Record<string, Level> = {
   },
 };
 
-const SHARED = [
-  "status",
-  "unwind",
-  "process_watch",
-  "shm_segment",
-  "shm_comm",
-  "shm_collectives",
-  "shm_reduce",
-  "storage_api",
-  "comm_api",
-]
-  .map((file) => `common/${file}.cc`);
-const OPS = ["elementwise", "copy", "random", "reduce", "index", "losses", "optimizers", "adafactor"].map((op) =>
-  `ops/${op}.cu`
-);
-const CPU = ["host_allocator", "memory", "thread_pool", "library"].map((file) => `cpu/${file}.cc`);
-/** Sources of the CPU that are compiled for each level, as the operations are. */
-const PRODUCTS = ["gemm", "matmul"].map((file) => `cpu/${file}.cc`);
-const CUDA = ["runtime", "memory", "matmul"].map((file) => `cuda/${file}.cu`);
+/** Sources of kernels/cpu that hold no code for an instruction-set level; all others there are compiled once for each. */
+const CPU_ONCE = new Set(["host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc", "sort.cc"]);
+
+/** The files of a folder of kernels/ with an extension, relative to the project. */
+function sourcesIn(folder: string, extension: string): string[] {
+  return [...Deno.readDirSync(`${ROOT}kernels/${folder}`)].map(({ name }) => name)
+    .filter((name) => name.endsWith(extension)).sort().map((name) => `kernels/${folder}/${name}`);
+}
+
+function objectName(source: string): string {
+  return source.replace("kernels/", "").replaceAll("/", "_");
+}
 
 /** What `--levels` and `--archs` leave of all that a library is compiled for. */
 interface Targets {
@@ -241,33 +234,35 @@ async function cpuJobs(
   };
   await Deno.writeTextFile(`${ROOT}${directory}/dispatch.cc`, dispatchSource(functions, levels));
   add(`${directory}/dispatch.cc`, "dispatch", []);
-  for (const source of [...SHARED, ...CPU]) add(`kernels/${source}`, source.replaceAll("/", "_"), []);
+  const cpu = sourcesIn("cpu", ".cc");
+  const isOnce = (source: string): boolean => CPU_ONCE.has(source.split("/").at(-1)!);
+  for (const source of [...sourcesIn("common", ".cc"), ...cpu.filter(isOnce)]) add(source, objectName(source), []);
   for (const [level, { flags }] of Object.entries(levels)) {
     const renames = functions.filter(({ tag }) => tag === "op").map(({ name }) =>
       `#define ${name} ${name}__${level}\n`
     );
     await Deno.writeTextFile(`${ROOT}${directory}/${level}.h`, `#define AX_OP extern "C"\n${renames.join("")}`);
-    for (const source of [...OPS, ...PRODUCTS]) {
-      const object = `${source.replaceAll("/", "_")}.${level}`;
-      add(`kernels/${source}`, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
+    for (const source of [...sourcesIn("ops", ".cu"), ...cpu.filter((source) => !isOnce(source))]) {
+      const object = `${objectName(source)}.${level}`;
+      add(source, object, [...flags, `-DAX_ISA=${level}`, "-include", `${directory}/${level}.h`]);
     }
   }
   return jobs;
 }
 
 function cudaJobs(directory: string, define: string, architectures: string[]): Job[] {
-  const object = (source: string): string => `${directory}/${source.replaceAll("/", "_")}.o`;
+  const object = (source: string): string => `${directory}/${objectName(source)}.o`;
   return [
-    ...[...OPS, ...CUDA].map((source): Job => ({
+    ...[...sourcesIn("ops", ".cu"), ...sourcesIn("cuda", ".cu")].map((source): Job => ({
       compiler: "nvcc",
       args: [...NVCC_COMPILE, ...architectures.map((arch) => `-gencode=arch=compute_${arch},code=sm_${arch}`), define],
-      source: `kernels/${source}`,
+      source,
       object: object(source),
     })),
-    ...SHARED.map((source): Job => ({
+    ...sourcesIn("common", ".cc").map((source): Job => ({
       compiler: "g++",
       args: [...COMPILE, ...WARNINGS, define],
-      source: `kernels/${source}`,
+      source,
       object: object(source),
     })),
   ];

@@ -5,7 +5,7 @@
  */
 import { BINARY } from "../ffi/op_ids.ts";
 import { AutogradError, ShapeError } from "./core/errors.ts";
-import { type GradientHook, Node, WRITTEN } from "./core/node.ts";
+import { type GradientHook, type Node, WRITTEN } from "./core/node.ts";
 import { empty, runBackward, viewOf } from "./core/op.ts";
 import { emptyScope, endScope, enterScope, withScope } from "./core/scope.ts";
 import { formatShape, sameShape } from "./core/shape.ts";
@@ -38,25 +38,27 @@ function added(sum: Tensor, gradient: Tensor): Tensor {
 }
 
 const seeds = new Map<string, Tensor>();
+let lastSeed: Tensor | undefined;
 
 /** A one of the root's shape; that of a scalar is made once. */
 function seedFor(root: Tensor): Tensor {
   const { device } = root.storage;
   if (root.shape.length > 0) return fillInto(empty(device, root.shape, root.dtype, "grad"), 1);
+  if (lastSeed !== undefined && lastSeed.storage.device === device && lastSeed.dtype === root.dtype) return lastSeed;
   const key = `${device} ${root.dtype}`;
   let seed = seeds.get(key);
   if (seed === undefined) {
     seed = withScope(undefined, () => fillInto(empty(device, [], root.dtype, "grad"), 1));
     seeds.set(key, seed);
   }
-  return seed;
+  return lastSeed = seed;
 }
 
 /** `exclusive`: nobody else holds this gradient, so that the leaf may take it over instead of a copy. */
 function accumulateLeaf(leaf: Tensor, gradient: Tensor, exclusive: boolean): void {
   const slot = leaf.gradSlot;
   if (slot !== null) {
-    bump(slot.versions, "backward()");
+    bump(slot.storage, "backward()");
     if (leaf.grad === null) copyInto(slot, gradient);
     else binaryInto(slot, BINARY.add, slot, gradient);
     leaf.grad = slot;
@@ -68,7 +70,7 @@ function accumulateLeaf(leaf: Tensor, gradient: Tensor, exclusive: boolean): voi
     leaf.grad = own.keep();
   } else {
     binaryInto(leaf.grad, BINARY.add, leaf.grad, gradient);
-    bump(leaf.grad.versions, "backward()");
+    bump(leaf.grad.storage, "backward()");
   }
 }
 
@@ -145,7 +147,7 @@ function collect(root: Node, leaves: Tensor[]): Node[] {
     if (node.isReleased) throw node.releasedError();
     for (const edge of node.edges) {
       if (edge === null) continue;
-      if (!(edge instanceof Node)) {
+      if (!edge.isNode) {
         if (edge.edgeCount++ === 0) leaves.push(edge);
       } else if (edge.pass !== pass) {
         edge.pass = pass;
@@ -168,19 +170,22 @@ function propagate(node: Node): void {
       const part = gradients[i];
       if (edge === null || part === null) continue;
       if (part === WRITTEN) {
+        if (edge.isNode) continue;
         const leaf = edge as Tensor;
         leaf.grad = leaf.gradSlot;
-        bump(leaf.grad!.versions, "backward()");
+        bump(leaf.grad!.storage, "backward()");
         continue;
       }
       const exclusive = part !== gradient && gradients.indexOf(part) === gradients.lastIndexOf(part);
-      if (!(edge instanceof Node)) (edge.leafHooks === null ? accumulateLeaf : collectLeaf)(edge, part, exclusive);
-      else if (edge.gradient !== null) edge.gradient = added(edge.gradient, part);
+      if (!edge.isNode) {
+        if (edge.leafHooks === null) accumulateLeaf(edge, part, exclusive);
+        else collectLeaf(edge, part, exclusive);
+      } else if (edge.gradient !== null) edge.gradient = added(edge.gradient, part);
       else edge.gradient = exclusive ? owned(part) : alias(part);
     }
   }
   for (const edge of edges) {
-    if (edge === null || edge instanceof Node) continue;
+    if (edge === null || edge.isNode) continue;
     if (--edge.edgeCount > 0) continue;
     if (edge.leafHooks !== null) finishLeaf(edge);
     edge.onGradient?.(edge);

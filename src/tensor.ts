@@ -1,21 +1,25 @@
 /**
  * The tensor: a typed, strided window on a storage, with PyTorch's methods in camelCase. Methods are thin: the operations are in
- * `ops/`. Elementwise methods are in tensor_elementwise.ts, those in place in tensor_in_place.ts, views in tensor_views.ts.
+ * `ops/`. Elementwise methods are in tensor_elementwise.ts, those in place in tensor_in_place.ts, views in tensor_views.ts,
+ * selections in tensor_indexing.ts, reductions in tensor_reductions.ts.
  *
  * @module
  */
 import { backward, type BackwardOptions } from "./autograd.ts";
 import { type Device, device as findDevice, type DeviceName } from "./core/device.ts";
-import { type DType, type HostArray, hostArray, isFloating } from "./core/dtype.ts";
+import { checkDType, type DType, type HostArray, hostArray, isFloating } from "./core/dtype.ts";
 import { AutogradError, DTypeError, ShapeError } from "./core/errors.ts";
 import { type GradientHook, hooksOf } from "./core/node.ts";
 import { registerTensor, viewOf } from "./core/op.ts";
 import { ScalarStorage } from "./core/scalar_slab.ts";
-import { formatShape, normalizeDims, sameShape, sizeOf } from "./core/shape.ts";
+import { formatShape, sameShape } from "./core/shape.ts";
 import { formatTensor } from "./format.ts";
 import { cast, clone, contiguousOf, readBytes, toDevice } from "./ops/copy.ts";
 import { matmul } from "./ops/matmul.ts";
-import { argReduce, max, mean, min, type ReduceOptions, sum } from "./ops/reduce.ts";
+import { type ClosenessOptions, holds, isClose } from "./ops/closeness.ts";
+import * as products from "./ops/products.ts";
+import type { ReduceOptions } from "./ops/reduce.ts";
+import { logSoftmax, logSumExp, softmax } from "./ops/softmax.ts";
 import { TensorInPlace } from "./tensor_in_place.ts";
 
 /** Nested arrays of numbers, as `toArray` returns them. */
@@ -81,7 +85,7 @@ export class Tensor extends TensorInPlace {
    * const x = tensor([1, 2], { requiresGrad: true });
    * const handle = x.registerHook((gradient) => gradient.mul(10));
    * x.sum().backward();
-   * assert(x.grad!.toArray().join() === "10,10");
+   * assert(String(x.grad!.toArray()) === "10,10");
    * handle.remove();
    * ```
    */
@@ -146,7 +150,7 @@ export class Tensor extends TensorInPlace {
   /** The tensor on another device, or in another dtype; itself when nothing changes. */
   to({ device, dtype }: { device?: DeviceName | Device; dtype?: DType }): Tensor {
     this.checkLive("to");
-    const typed = dtype === undefined ? this : cast(this, dtype);
+    const typed = dtype === undefined ? this : cast(this, checkDType(dtype));
     return device === undefined ? typed : toDevice(typed, findDevice(device));
   }
 
@@ -160,40 +164,47 @@ export class Tensor extends TensorInPlace {
     return contiguousOf(this);
   }
 
-  // Products and reductions.
+  // Products.
 
   matmul(other: Tensor): Tensor {
     return matmul(this, other);
   }
-  sum(options?: ReduceOptions): Tensor {
-    return sum(this, options);
+  /** Inner product of two vectors. */
+  dot(other: Tensor): Tensor {
+    return products.dot(this, other);
   }
-  mean(options?: ReduceOptions): Tensor {
-    return mean(this, options);
+  /** Product of two matrices, without broadcasting. */
+  mm(other: Tensor): Tensor {
+    return products.mm(this, other);
   }
-  /** Variance; `unbiased` divides by n - 1. */
-  var({ dim, keepDim = false, unbiased = true }: ReduceOptions & { unbiased?: boolean } = {}): Tensor {
-    const dims = dim === undefined ? {} : { dim };
-    const centred = this.sub(mean(this, { ...dims, keepDim: true }));
-    const total = sum(centred.square(), { ...dims, keepDim });
-    const count = sizeOf(normalizeDims(dim, this.shape.length, "var").map((each) => this.shape[each]));
-    return total.div(Math.max(0, count - (unbiased ? 1 : 0)));
+  /** Products of two batches of matrices, without broadcasting. */
+  bmm(other: Tensor): Tensor {
+    return products.bmm(this, other);
   }
-  max(options: ReduceOptions & { dim: number }): { values: Tensor; indices: Tensor };
-  max(): Tensor;
-  max(options?: ReduceOptions & { dim: number }): Tensor | { values: Tensor; indices: Tensor } {
-    return options === undefined ? max(this) : { values: max(this, options), indices: argReduce(this, "max", options) };
+  /** Outer product of two vectors. */
+  outer(other: Tensor): Tensor {
+    return products.outer(this, other);
   }
-  min(options: ReduceOptions & { dim: number }): { values: Tensor; indices: Tensor };
-  min(): Tensor;
-  min(options?: ReduceOptions & { dim: number }): Tensor | { values: Tensor; indices: Tensor } {
-    return options === undefined ? min(this) : { values: min(this, options), indices: argReduce(this, "min", options) };
+  /** `beta * this + alpha * (a @ b)`. */
+  addmm(a: Tensor, b: Tensor, options?: { beta?: number; alpha?: number }): Tensor {
+    return products.addmm(this, a, b, options);
   }
-  argmax(options?: { dim?: number; keepDim?: boolean }): Tensor {
-    return argReduce(this, "max", options);
+
+  /**
+   * exp(x) / sum(exp(x)) over dimension `dim`, without overflow: `torch.softmax`. A row of -infinity gives NaN.
+   *
+   * @throws {DTypeError} For integers and bool, as PyTorch.
+   */
+  softmax({ dim }: { dim: number }): Tensor {
+    return softmax(this, dim);
   }
-  argmin(options?: { dim?: number; keepDim?: boolean }): Tensor {
-    return argReduce(this, "min", options);
+  /** log(softmax(x)) over dimension `dim`, also where the softmax is 0 in the dtype: `torch.log_softmax`. Errors as {@link softmax}. */
+  logSoftmax({ dim }: { dim: number }): Tensor {
+    return logSoftmax(this, dim);
+  }
+  /** log(sum(exp(x))) over dimensions, by default all, without overflow: `torch.logsumexp`. Of nothing it is -infinity. */
+  logsumexp(options?: ReduceOptions): Tensor {
+    return logSumExp(this, options);
   }
 
   /** The elements as PyTorch prints them; of large tensors the ends only. */
@@ -206,17 +217,19 @@ export class Tensor extends TensorInPlace {
     return this.toString();
   }
 
-  /** Whether all elements are close: |a - b| <= atol + rtol |b|. NaN is close to nothing. */
-  allClose(other: Tensor, { rtol = 1e-5, atol = 1e-8 }: { rtol?: number; atol?: number } = {}): boolean {
-    if (!sameShape(this.shape, other.shape)) return false;
-    const a = this.data();
-    const b = other.data();
-    for (let i = 0; i < a.length; i++) {
-      const x = Number(a[i]);
-      const y = Number(b[i]);
-      if (!(x === y || Math.abs(x - y) <= atol + rtol * Math.abs(y))) return false;
-    }
-    return true;
+  /** Whether all elements are close: |a - b| <= atol + rtol |b|. NaN is close to nothing; another shape is not close. */
+  allClose(other: Tensor, options?: ClosenessOptions): boolean {
+    return sameShape(this.shape, other.shape) && holds(() => isClose(this, other, options));
+  }
+
+  /** Where elements are close: a bool tensor of the broadcast shape. */
+  isClose(other: Tensor, options?: ClosenessOptions): Tensor {
+    return isClose(this, other, options);
+  }
+
+  /** Whether shape and all elements are equal; the dtypes may differ. */
+  equal(other: Tensor): boolean {
+    return sameShape(this.shape, other.shape) && holds(() => this.eq(other));
   }
 }
 

@@ -11,7 +11,6 @@ import type { Viewed } from "./core/op.ts";
 import type { Scope } from "./core/scope.ts";
 import { formatShape, isContiguous, type Shape, sizeOf } from "./core/shape.ts";
 import type { Storage } from "./core/storage.ts";
-import type { Versioned } from "./core/version.ts";
 import { viewNode } from "./ops/view_node.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -37,8 +36,10 @@ export abstract class TensorBase {
   readonly isContiguous: boolean;
   /** The gradient that `backward()` has summed up, for leaves. */
   grad: Tensor | null = null;
-  /** @internal What counts the changes in place of this memory; shared with all views. */
-  versions: Versioned;
+  /** @internal Whether a gradient is wanted; up to date for a view after {@link refreshHistory}. */
+  ownRequiresGrad = false;
+  /** @internal The operation that made the tensor; up to date for a view after {@link refreshHistory}. */
+  ownNode: Node | null = null;
   /** @internal Of which tensor this is a view. */
   viewed: Viewed | null = null;
   /** @internal Hooks on the gradient of this leaf. */
@@ -52,8 +53,6 @@ export abstract class TensorBase {
   /** @internal The scope that releases the tensor. */
   scope: Scope | undefined = undefined;
   readonly #origin: string;
-  #requiresGrad = false;
-  #node: Node | null = null;
   #releasedWhen: string | null = null;
 
   /** @internal Use `tensor`, `zeros`, `randn` and the like. */
@@ -73,39 +72,45 @@ export abstract class TensorBase {
     this.size = sizeOf(shape);
     this.isContiguous = isContiguous(shape, strides);
     this.#origin = origin;
-    this.versions = storage;
+  }
+
+  /** @internal Gives a view the history that its base has by now: a change of the base in place is a change of its views. */
+  refreshHistory(): void {
+    const viewed = this.viewed!;
+    const { base } = viewed;
+    if (viewed.seen !== base.ownNode) {
+      viewed.seen = base.ownNode;
+      const before = this.ownNode;
+      this.ownNode = viewNode(this.self, base);
+      if (before !== null && this.ownNode !== null) moveRetained(this.self, before, this.ownNode);
+    }
+    if (base.ownRequiresGrad) this.ownRequiresGrad = true;
   }
 
   /** Whether `backward()` computes a gradient for this tensor, or through it. A view does when its base does. */
   get requiresGrad(): boolean {
-    return this.#requiresGrad || (this.viewed !== null && this.viewed.base.requiresGrad);
+    if (this.viewed !== null) this.refreshHistory();
+    return this.ownRequiresGrad;
   }
   set requiresGrad(value: boolean) {
-    this.#requiresGrad = value;
+    this.ownRequiresGrad = value;
   }
 
   /** @internal The operation that made the tensor, when a gradient must flow through it. */
   get node(): Node | null {
-    const { viewed } = this;
-    // A change in place of the base gave it another history, which is that of its views too.
-    if (viewed !== null && viewed.seen !== viewed.base.#node) {
-      viewed.seen = viewed.base.#node;
-      const before = this.#node;
-      this.#node = viewNode(this.self, viewed.base);
-      if (before !== null && this.#node !== null) moveRetained(this.self, before, this.#node);
-    }
-    return this.#node;
+    if (this.viewed !== null) this.refreshHistory();
+    return this.ownNode;
   }
 
   /** @internal Sets the operation that made the tensor. */
   record(node: Node): void {
-    this.#node = node;
-    this.#requiresGrad = true;
+    this.ownNode = node;
+    this.ownRequiresGrad = true;
   }
 
   /** How often this memory was changed in place, by this tensor or by another one that shares it. */
   get version(): number {
-    return this.versions.version;
+    return this.storage.version;
   }
 
   /** @internal The tensor, for methods that are declared in a class below it. */
@@ -127,6 +132,11 @@ export abstract class TensorBase {
   /** Whether the tensor was not made by a recorded operation. */
   get isLeaf(): boolean {
     return this.node === null;
+  }
+
+  /** @internal Tells a leaf from a node at the end of an edge. */
+  get isNode(): false {
+    return false;
   }
 
   /** Whether the memory was released. */
@@ -153,14 +163,29 @@ export abstract class TensorBase {
     this.storage.release();
   }
 
-  /** @internal Moves a contiguous parameter to another place, which already holds its values. `versions` counts
-   * the changes there. */
-  rebind(storage: Storage, offset: number, versions: Versioned): void {
+  /** @internal Moves a contiguous parameter to another place, which already holds its values. */
+  rebind(storage: Storage, offset: number): void {
     storage.retain();
     this.storage.release();
     this.storage = storage;
     this.offset = offset;
-    this.versions = versions;
+  }
+
+  /** @internal Takes over memory, layout and dtype of another tensor of the same shape, which must not be used any more. */
+  become(other: Tensor): void {
+    const { storage } = this;
+    other.storage.retain();
+    const self = this as {
+      -readonly [K in "storage" | "strides" | "offset" | "dtype" | "isContiguous"]: TensorBase[K];
+    };
+    self.storage = other.storage;
+    self.strides = other.strides;
+    self.offset = other.offset;
+    self.dtype = other.dtype;
+    self.isContiguous = other.isContiguous;
+    other.dispose();
+    storage.release();
+    if (this.scope === undefined) this.storage.manage();
   }
 
   /** Takes the tensor out of its scope: it lives until `dispose()`, or until nobody holds it. */

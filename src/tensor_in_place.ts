@@ -6,111 +6,143 @@
 import type { UnaryAttrs, UnaryName } from "./ops/unary.ts";
 import { binaryInPlace, copyInPlace, fillInPlace, maskedFillInPlace, unaryInPlace } from "./ops/in_place.ts";
 import type { Tensor } from "./tensor.ts";
-import { type Operand, TensorElementwise } from "./tensor_elementwise.ts";
+import type { Operand } from "./tensor_elementwise.ts";
+import { TensorReductions } from "./tensor_reductions.ts";
+
+// Not a private method: that would cost every tensor that is made a brand.
+function unary<T extends TensorInPlace>(x: T, op: UnaryName, name: string, attrs?: UnaryAttrs): T {
+  unaryInPlace(x as unknown as Tensor, op, name, attrs);
+  return x;
+}
 
 /**
  * Changes in place: each gives the values and the dtype rules of the method without the underscore, except that the tensor keeps
  * its shape and dtype. Gradients flow through them.
  */
-export abstract class TensorInPlace extends TensorElementwise {
-  #unary(op: UnaryName, name: string, attrs?: UnaryAttrs): this {
-    unaryInPlace(this.self, op, name, attrs);
-    return this;
-  }
-
+export abstract class TensorInPlace extends TensorReductions {
   /** `this + alpha * other`, in place. */
   add_(other: Operand, { alpha = 1 }: { alpha?: number } = {}): this {
-    if (typeof other === "number") return this.#unary("addScalar", "add_", { alpha: other * alpha, beta: 0 });
+    if (typeof other === "number") return unary(this, "addScalar", "add_", { alpha: other * alpha, beta: 0 });
     binaryInPlace(this.self, "add", other, "add_", alpha);
     return this;
   }
   /** `this - alpha * other`, in place. */
   sub_(other: Operand, { alpha = 1 }: { alpha?: number } = {}): this {
-    if (typeof other === "number") return this.#unary("addScalar", "sub_", { alpha: -other * alpha, beta: 0 });
+    if (typeof other === "number") return unary(this, "addScalar", "sub_", { alpha: -other * alpha, beta: 0 });
     binaryInPlace(this.self, "sub", other, "sub_", alpha);
     return this;
   }
   /** Product, in place. */
   mul_(other: Operand): this {
-    if (typeof other === "number") return this.#unary("mulScalar", "mul_", { alpha: other, beta: 0 });
+    if (typeof other === "number") return unary(this, "mulScalar", "mul_", { alpha: other, beta: 0 });
     binaryInPlace(this.self, "mul", other, "mul_");
     return this;
   }
   /** Quotient, in place; refused for integers, whose quotient is floating. */
   div_(other: Operand): this {
-    if (typeof other === "number") return this.#unary("divScalar", "div_", { alpha: other, beta: 0 });
+    if (typeof other === "number") return unary(this, "divScalar", "div_", { alpha: other, beta: 0 });
     binaryInPlace(this.self, "div", other, "div_");
     return this;
   }
   /** Power, in place. */
   pow_(exponent: Operand): this {
-    if (typeof exponent === "number") return this.#unary("powScalar", "pow_", { alpha: exponent, beta: 0 });
+    if (typeof exponent === "number") return unary(this, "powScalar", "pow_", { alpha: exponent, beta: 0 });
     binaryInPlace(this.self, "pow", exponent, "pow_");
     return this;
   }
   /** Values below `min` become `min`, values above `max` become `max`. */
   clamp_({ min = -Infinity, max = Infinity }: { min?: number; max?: number }): this {
-    return this.#unary("clamp", "clamp_", { alpha: min, beta: max });
+    return unary(this, "clamp", "clamp_", { alpha: min, beta: max });
   }
   neg_(): this {
-    return this.#unary("neg", "neg_");
+    return unary(this, "neg", "neg_");
   }
   abs_(): this {
-    return this.#unary("abs", "abs_");
+    return unary(this, "abs", "abs_");
   }
   sign_(): this {
-    return this.#unary("sign", "sign_");
+    return unary(this, "sign", "sign_");
   }
   square_(): this {
-    return this.#unary("square", "square_");
+    return unary(this, "square", "square_");
   }
   exp_(): this {
-    return this.#unary("exp", "exp_");
+    return unary(this, "exp", "exp_");
   }
   expm1_(): this {
-    return this.#unary("expm1", "expm1_");
+    return unary(this, "expm1", "expm1_");
   }
   log_(): this {
-    return this.#unary("log", "log_");
+    return unary(this, "log", "log_");
   }
   log1p_(): this {
-    return this.#unary("log1p", "log1p_");
+    return unary(this, "log1p", "log1p_");
   }
   sqrt_(): this {
-    return this.#unary("sqrt", "sqrt_");
+    return unary(this, "sqrt", "sqrt_");
   }
   rsqrt_(): this {
-    return this.#unary("rsqrt", "rsqrt_");
+    return unary(this, "rsqrt", "rsqrt_");
   }
   reciprocal_(): this {
-    return this.#unary("reciprocal", "reciprocal_");
+    return unary(this, "reciprocal", "reciprocal_");
   }
   sin_(): this {
-    return this.#unary("sin", "sin_");
+    return unary(this, "sin", "sin_");
   }
   cos_(): this {
-    return this.#unary("cos", "cos_");
+    return unary(this, "cos", "cos_");
   }
   tanh_(): this {
-    return this.#unary("tanh", "tanh_");
+    return unary(this, "tanh", "tanh_");
   }
   sigmoid_(): this {
-    return this.#unary("sigmoid", "sigmoid_");
+    return unary(this, "sigmoid", "sigmoid_");
   }
   relu_(): this {
-    return this.#unary("relu", "relu_");
+    return unary(this, "relu", "relu_");
   }
   erf_(): this {
-    return this.#unary("erf", "erf_");
+    return unary(this, "erf", "erf_");
   }
   floor_(): this {
-    return this.#unary("floor", "floor_");
+    return unary(this, "floor", "floor_");
   }
   ceil_(): this {
-    return this.#unary("ceil", "ceil_");
+    return unary(this, "ceil", "ceil_");
   }
   round_(): this {
-    return this.#unary("round", "round_");
+    return unary(this, "round", "round_");
+  }
+  exp2_(): this {
+    return unary(this, "exp2", "exp2_");
+  }
+  log2_(): this {
+    return unary(this, "log2", "log2_");
+  }
+  log10_(): this {
+    return unary(this, "log10", "log10_");
+  }
+  tan_(): this {
+    return unary(this, "tan", "tan_");
+  }
+  asin_(): this {
+    return unary(this, "asin", "asin_");
+  }
+  acos_(): this {
+    return unary(this, "acos", "acos_");
+  }
+  atan_(): this {
+    return unary(this, "atan", "atan_");
+  }
+  sinh_(): this {
+    return unary(this, "sinh", "sinh_");
+  }
+  cosh_(): this {
+    return unary(this, "cosh", "cosh_");
+  }
+  trunc_(): this {
+    return unary(this, "trunc", "trunc_");
   }
   /** Sets every element to zero. */
   zero_(): this {

@@ -4,7 +4,6 @@
  * @module
  */
 import type { Shape } from "./core/shape.ts";
-import { indexSelect } from "./ops/index_select.ts";
 import * as views from "./ops/view.ts";
 import * as windows from "./ops/window.ts";
 import type { Tensor } from "./tensor.ts";
@@ -95,9 +94,5 @@ export abstract class TensorViews extends TensorBase {
   /** A diagonal of two dimensions, which becomes the last dimension. */
   diagonal(options: windows.DiagonalOptions = {}): Tensor {
     return windows.diagonal(this.self, options);
-  }
-  /** The slices that an integer tensor names; a copy. */
-  indexSelect(dim: number, index: Tensor): Tensor {
-    return indexSelect(this.self, dim, index);
   }
 }

@@ -20,6 +20,7 @@
  * @module
  */
 import attention from "./op_table/attention.ts";
+import batchNorm from "./op_table/batch_norm.ts";
 import binary from "./op_table/binary.ts";
 import conv from "./op_table/conv.ts";
 import creation from "./op_table/creation.ts";
@@ -44,6 +45,7 @@ import type { Row } from "./_support/op_table/row.ts";
 /** The rows by family; a family is a file in tests/op_table/ and one in tests/golden/op_table/. */
 export const FAMILIES: Readonly<Record<string, readonly Row[]>> = {
   attention,
+  batch_norm: batchNorm,
   binary,
   conv,
   creation,
@@ -70,15 +72,8 @@ export const FAMILIES: Readonly<Record<string, readonly Row[]>> = {
  * Take a family out when its kernels have all dtypes.
  */
 export const WITHOUT_16_BITS: ReadonlySet<string> = new Set([
-  "binary",
-  "inplace",
   "loss",
+  "norm",
+  "softmax",
   "matmul",
-  "promotion",
-  "index",
-  "random",
-  "creation",
-  "reduce",
-  "unary",
-  "view",
 ]);

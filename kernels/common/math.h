@@ -4,11 +4,13 @@
 #ifndef AX_COMMON_MATH_H_
 #define AX_COMMON_MATH_H_
 #include <math.h>
+#include <stdint.h>
 
 #include "common/hd.h"
 #include "common/special.h"
 
-// Exact operations are also compiled for integers.
+// Exact operations are compiled for all types; floating ones for float and double; integer ones for int64 only, in which all
+// integers and bool are computed.
 #define AX_EXACT_UNARY_OPS(X) \
   X(neg, Neg)                 \
   X(abs, Abs)                 \
@@ -18,7 +20,8 @@
   X(mul_scalar, MulScalar)    \
   X(rsub_scalar, RsubScalar)  \
   X(clamp, Clamp)             \
-  X(relu, Relu)
+  X(relu, Relu)               \
+  X(pow_scalar, PowScalar)
 #define AX_FLOATING_UNARY_OPS(X) \
   X(reciprocal, Reciprocal)      \
   X(exp, Exp)                    \
@@ -40,18 +43,33 @@
   X(round, Round)                \
   X(div_scalar, DivScalar)       \
   X(rdiv_scalar, RdivScalar)     \
-  X(pow_scalar, PowScalar)
-#define AX_UNARY_OPS(X) AX_EXACT_UNARY_OPS(X) AX_FLOATING_UNARY_OPS(X)
+  X(exp2, Exp2)                  \
+  X(log2, Log2)                  \
+  X(log10, Log10)                \
+  X(tan, Tan)                    \
+  X(asin, Asin)                  \
+  X(acos, Acos)                  \
+  X(atan, Atan)                  \
+  X(sinh, Sinh)                  \
+  X(cosh, Cosh)                  \
+  X(trunc, Trunc)
+#define AX_INTEGER_UNARY_OPS(X) X(bitwise_not, BitwiseNot)
+#define AX_UNARY_OPS(X) AX_EXACT_UNARY_OPS(X) AX_FLOATING_UNARY_OPS(X) AX_INTEGER_UNARY_OPS(X)
 
 #define AX_EXACT_BINARY_OPS(X) \
   X(add, Add)                  \
   X(sub, Sub)                  \
   X(mul, Mul)                  \
   X(maximum, Maximum)          \
-  X(minimum, Minimum)
+  X(minimum, Minimum)          \
+  X(pow, Pow)                  \
+  X(floor_div, FloorDiv)       \
+  X(trunc_div, TruncDiv)       \
+  X(remainder, Remainder)      \
+  X(fmod, Fmod)
 #define AX_FLOATING_BINARY_OPS(X)     \
   X(div, Div)                         \
-  X(pow, Pow)                         \
+  X(atan2, Atan2)                     \
   X(relu_grad, ReluGrad)              \
   X(abs_grad, AbsGrad)                \
   X(tanh_grad, TanhGrad)              \
@@ -62,7 +80,13 @@
   X(clamp_grad, ClampGrad)            \
   X(sqrt_grad, SqrtGrad)              \
   X(pow_scalar_grad, PowScalarGrad)
-#define AX_BINARY_OPS(X) AX_EXACT_BINARY_OPS(X) AX_FLOATING_BINARY_OPS(X)
+#define AX_INTEGER_BINARY_OPS(X) \
+  X(bitwise_and, BitwiseAnd)     \
+  X(bitwise_or, BitwiseOr)       \
+  X(bitwise_xor, BitwiseXor)     \
+  X(shift_left, ShiftLeft)       \
+  X(shift_right, ShiftRight)
+#define AX_BINARY_OPS(X) AX_EXACT_BINARY_OPS(X) AX_FLOATING_BINARY_OPS(X) AX_INTEGER_BINARY_OPS(X)
 
 #define AX_COMPARE_OPS(X) \
   X(eq, Eq)               \
@@ -70,19 +94,71 @@
   X(lt, Lt)               \
   X(le, Le)               \
   X(gt, Gt)               \
-  X(ge, Ge)
+  X(ge, Ge)               \
+  X(logical_and, And)     \
+  X(logical_or, Or)       \
+  X(logical_xor, Xor)
 
-#define AX_REDUCE_OPS(X) \
-  X(sum, Sum)            \
-  X(max, Max)            \
-  X(min, Min)            \
-  X(prod, Prod)
+#define AX_REDUCE_OPS(X)      \
+  X(sum, Sum)                 \
+  X(max, Max)                 \
+  X(min, Min)                 \
+  X(prod, Prod)               \
+  X(sum_abs, SumAbs)          \
+  X(sum_squares, SumSquares)  \
+  X(any, Any)                 \
+  X(all, All)
 
 namespace ax {
 #ifdef AX_ISA
 inline namespace AX_ISA {
 #endif
 namespace maths {
+
+// What differs between floating types and integers. Integer division by zero gives 0: callers refuse it.
+template <class T>
+AX_HD T power(T base, T exponent) {
+  return pow(base, exponent);
+}
+template <>
+AX_HD int64_t power(int64_t base, int64_t exponent) {
+  if (exponent < 0) return base == 1 ? 1 : base == -1 ? (exponent % 2 == 0 ? 1 : -1) : 0;
+  uint64_t result = 1, factor = static_cast<uint64_t>(base);
+  for (; exponent > 0; exponent >>= 1, factor *= factor) result *= exponent & 1 ? factor : 1;
+  return static_cast<int64_t>(result);
+}
+template <class T>
+AX_HD T truncatedRemainder(T a, T b) {
+  return fmod(a, b);
+}
+template <>
+AX_HD int64_t truncatedRemainder(int64_t a, int64_t b) {
+  return b == 0 || b == -1 ? 0 : a % b;
+}
+template <class T>
+AX_HD T truncatedQuotient(T a, T b) {
+  return trunc(a / b);
+}
+template <>
+AX_HD int64_t truncatedQuotient(int64_t a, int64_t b) {
+  return b == 0 ? 0 : b == -1 ? static_cast<int64_t>(0 - static_cast<uint64_t>(a)) : a / b;
+}
+// Rounded down; of floats as Python and PyTorch compute it, by way of the remainder, which is exact.
+template <class T>
+AX_HD T floorQuotient(T a, T b) {
+  if (b == T(0)) return a / b;
+  const T rest = fmod(a, b);
+  T quotient = (a - rest) / b;
+  if (rest != T(0) && (b < T(0)) != (rest < T(0))) quotient -= T(1);
+  if (quotient == T(0)) return copysign(T(0), a / b);
+  const T whole = floor(quotient);
+  return quotient - whole > T(0.5) ? whole + T(1) : whole;
+}
+template <>
+AX_HD int64_t floorQuotient(int64_t a, int64_t b) {
+  const int64_t quotient = truncatedQuotient(a, b);
+  return truncatedRemainder(a, b) != 0 && (a < 0) != (b < 0) ? quotient - 1 : quotient;
+}
 
 // Unary: value, alpha, beta.
 #define AX_UNARY(Name, expression)                                              \
@@ -128,7 +204,18 @@ AX_UNARY(Ceil, ceil(x))
 AX_UNARY(Round, rint(x))
 AX_UNARY(DivScalar, x / alpha)
 AX_UNARY(RdivScalar, alpha / x)
-AX_UNARY(PowScalar, alpha == T(2) ? x * x : pow(x, alpha))
+AX_UNARY(PowScalar, alpha == T(2) ? T(x * x) : power(x, alpha))
+AX_UNARY(Exp2, exp2(x))
+AX_UNARY(Log2, log2(x))
+AX_UNARY(Log10, log10(x))
+AX_UNARY(Tan, tan(x))
+AX_UNARY(Asin, asin(x))
+AX_UNARY(Acos, acos(x))
+AX_UNARY(Atan, atan(x))
+AX_UNARY(Sinh, sinh(x))
+AX_UNARY(Cosh, cosh(x))
+AX_UNARY(Trunc, trunc(x))
+AX_UNARY(BitwiseNot, ~x)
 #undef AX_UNARY
 
 // Binary: two values, alpha, beta. Gradients take the gradient of the output first.
@@ -145,7 +232,24 @@ AX_BINARY(Mul, T(a * b))
 AX_BINARY(Maximum, a > b || a != a ? a : b)
 AX_BINARY(Minimum, a < b || a != a ? a : b)
 AX_BINARY(Div, a / b)
-AX_BINARY(Pow, pow(a, b))
+AX_BINARY(Pow, power(a, b))
+AX_BINARY(FloorDiv, floorQuotient(a, b))
+AX_BINARY(TruncDiv, truncatedQuotient(a, b))
+AX_BINARY(Fmod, truncatedRemainder(a, b))
+// The remainder has the sign of the divisor.
+struct Remainder {
+  template <class T>
+  AX_HD static T apply(T a, T b, T, T) {
+    const T rest = truncatedRemainder(a, b);
+    return rest != T(0) && (b < T(0)) != (rest < T(0)) ? T(rest + b) : rest;
+  }
+};
+AX_BINARY(Atan2, atan2(a, b))
+AX_BINARY(BitwiseAnd, a & b)
+AX_BINARY(BitwiseOr, a | b)
+AX_BINARY(BitwiseXor, a ^ b)
+AX_BINARY(ShiftLeft, b < 0 || b > 63 ? T(0) : T(static_cast<uint64_t>(a) << b))
+AX_BINARY(ShiftRight, b < 0 || b > 63 ? (a < 0 ? T(-1) : T(0)) : a >> b)
 AX_BINARY(ReluGrad, b <= T(0) ? T(0) : a)  // the gradient passes a NaN, as in PyTorch
 AX_BINARY(AbsGrad, a * T((b > T(0)) - (b < T(0))))
 AX_BINARY(TanhGrad, a * (T(1) - b * b))
@@ -178,36 +282,56 @@ AX_BINARY(SqrtGrad, a / (T(2) * b))
 AX_BINARY(PowScalarGrad, alpha == T(0) ? T(0) : a * alpha * pow(b, alpha - T(1)))
 #undef AX_BINARY
 
-#define AX_COMPARE(Name, operation)                \
-  struct Name {                                    \
-    template <class T>                             \
-    AX_HD static bool apply(T a, T b) {            \
-      return a operation b;                        \
-    }                                              \
+#define AX_COMPARE(Name, expression)                \
+  struct Name {                                     \
+    template <class T>                              \
+    AX_HD static bool apply(T a, T b) {             \
+      return expression;                            \
+    }                                               \
   };
-AX_COMPARE(Eq, ==)
-AX_COMPARE(Ne, !=)
-AX_COMPARE(Lt, <)
-AX_COMPARE(Le, <=)
-AX_COMPARE(Gt, >)
-AX_COMPARE(Ge, >=)
+AX_COMPARE(Eq, a == b)
+AX_COMPARE(Ne, a != b)
+AX_COMPARE(Lt, a < b)
+AX_COMPARE(Le, a <= b)
+AX_COMPARE(Gt, a > b)
+AX_COMPARE(Ge, a >= b)
+AX_COMPARE(And, a != T(0) && b != T(0))
+AX_COMPARE(Or, a != T(0) || b != T(0))
+AX_COMPARE(Xor, (a != T(0)) != (b != T(0)))
 #undef AX_COMPARE
 
-// Reductions: the value of nothing, and how two are combined. NaN propagates.
-struct Sum {
-  template <class T> AX_HD static T identity() { return T(0); }
-  template <class T> AX_HD static T combine(T a, T b) { return T(a + b); }
-};
-struct Prod {
-  template <class T> AX_HD static T identity() { return T(1); }
-  template <class T> AX_HD static T combine(T a, T b) { return T(a * b); }
-};
-struct Max {
-  template <class T> AX_HD static T combine(T a, T b) { return Maximum::apply(a, b, T(0), T(0)); }
-};
-struct Min {
-  template <class T> AX_HD static T combine(T a, T b) { return Minimum::apply(a, b, T(0), T(0)); }
-};
+// Reductions: the value of nothing, what an element counts as, and how two values are combined. NaN propagates.
+template <class T>
+AX_HD T lowestValue() {
+  return T(-HUGE_VAL);
+}
+template <>
+AX_HD int64_t lowestValue() {
+  return INT64_MIN;
+}
+template <class T>
+AX_HD T highestValue() {
+  return T(HUGE_VAL);
+}
+template <>
+AX_HD int64_t highestValue() {
+  return INT64_MAX;
+}
+#define AX_REDUCTION(Name, nothing, element, combined)             \
+  struct Name {                                                    \
+    template <class T> AX_HD static T identity() { return nothing; } \
+    template <class T> AX_HD static T map(T x) { return element; }   \
+    template <class T> AX_HD static T combine(T a, T b) { return combined; } \
+  };
+AX_REDUCTION(Sum, T(0), x, T(a + b))
+AX_REDUCTION(Max, lowestValue<T>(), x, Maximum::apply(a, b, T(0), T(0)))
+AX_REDUCTION(Min, highestValue<T>(), x, Minimum::apply(a, b, T(0), T(0)))
+AX_REDUCTION(Prod, T(1), x, T(a * b))
+AX_REDUCTION(SumAbs, T(0), Abs::apply(x, T(0), T(0)), T(a + b))
+AX_REDUCTION(SumSquares, T(0), T(x * x), T(a + b))
+AX_REDUCTION(Any, T(0), T(x != T(0)), a > b ? a : b)
+AX_REDUCTION(All, T(1), T(x != T(0)), a < b ? a : b)
+#undef AX_REDUCTION
 
 }  // namespace maths
 #ifdef AX_ISA

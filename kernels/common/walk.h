@@ -54,13 +54,6 @@ inline int32_t makeWalk(const void* layout, int32_t kept_ndim, int32_t reduced_n
   return AX_OK;
 }
 
-// Where a reduced value goes: out = scale * value + beta * out, without reading out when beta is 0.
-template <class T>
-AX_HD void storeReduced(T* out, T value, double scale, double beta) {
-  const T scaled = scale == 1 ? value : static_cast<T>(value * static_cast<T>(scale));
-  *out = beta == 0 ? scaled : static_cast<T>(scaled + static_cast<T>(beta) * *out);
-}
-
 }  // namespace AX_ISA
 }  // namespace ax
 

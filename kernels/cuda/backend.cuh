@@ -5,27 +5,11 @@
 
 #include "common/layout.h"
 #include "common/walk.h"
-#include "cuda/runtime.h"
+#include "cuda/launch.cuh"
+#include "cuda/team.cuh"
 
 namespace ax {
 inline namespace AX_ISA {
-
-constexpr int kThreads = 256;
-constexpr int64_t kMaxBlocks = 1 << 16;  // more elements are reached by striding over the grid
-
-inline int gridFor(int64_t count) {
-  const int64_t blocks = (count + kThreads - 1) / kThreads;
-  return static_cast<int>(blocks < kMaxBlocks ? blocks : kMaxBlocks);
-}
-
-// Every launch goes through here: the stream, and CUDA's answer.
-template <class Launch>
-int32_t launch(const Launch& start) {
-  cudaStream_t stream;
-  AX_TRY(computeStream(&stream));
-  start(stream);
-  return checkCuda(cudaGetLastError(), "launch a kernel");
-}
 
 template <int N>
 struct DeviceLayout {
@@ -77,55 +61,15 @@ int32_t forEach(double element_count, const Layout<N>& layout, const Body& body)
   return launch([&](cudaStream_t stream) { stridedKernel<N><<<gridFor(count), kThreads, 0, stream>>>(count, on_device, body); });
 }
 
-// Combines a value of every thread of the block; all threads get the result.
-template <class T, class Combine>
-__device__ T combineBlock(T value, const Combine& combine) {
-  __shared__ T partial[kThreads];
-  __syncthreads();  // an earlier call may still be reading
-  partial[threadIdx.x] = value;
-  __syncthreads();
-  for (int width = kThreads / 2; width > 0; width /= 2) {
-    if (static_cast<int>(threadIdx.x) < width) partial[threadIdx.x] = combine(partial[threadIdx.x], partial[threadIdx.x + width]);
-    __syncthreads();
-  }
-  return partial[0];
-}
-
-// The threads of a block.
-class Team {
- public:
-  AX_DEVICE bool isFirst() const { return threadIdx.x == 0; }
-
-  template <class F>
-  AX_DEVICE void each(int64_t count, const F& f) const {
-    for (int64_t i = threadIdx.x; i < count; i += kThreads) f(i);
-  }
-
-  template <class T, class F>
-  AX_DEVICE T sum(int64_t count, const F& f) const {
-    T value = T(0);
-    for (int64_t i = threadIdx.x; i < count; i += kThreads) value += f(i);
-    return combineBlock(value, [](T a, T b) { return a + b; });
-  }
-
-  template <class T, class F>
-  AX_DEVICE T max(int64_t count, T lowest, const F& f) const {
-    T value = lowest;
-    for (int64_t i = threadIdx.x; i < count; i += kThreads) value = maths::Maximum::apply<T>(value, f(i), T(0), T(0));
-    return combineBlock(value, [](T a, T b) { return maths::Maximum::apply<T>(a, b, T(0), T(0)); });
-  }
-};
-
 template <class Body>
-__global__ void __launch_bounds__(kThreads) rowKernel(int64_t rows, Body body) {
-  for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) body(Team(), row);
+__global__ void __launch_bounds__(kThreads) lineKernel(int64_t lines, Body body) {
+  for (int64_t line = blockIdx.x * int64_t{kThreads} + threadIdx.x; line < lines; line += int64_t{kThreads} * gridDim.x) body(line);
 }
 
 template <class Body>
-int32_t forEachRow(int64_t rows, int64_t, const Body& body) {
-  if (rows == 0) return AX_OK;
-  const int grid = static_cast<int>(rows < kMaxBlocks ? rows : kMaxBlocks);
-  return launch([&](cudaStream_t stream) { rowKernel<<<grid, kThreads, 0, stream>>>(rows, body); });
+int32_t forEachLine(int64_t lines, int64_t, const Body& body) {
+  if (lines == 0) return AX_OK;
+  return launch([&](cudaStream_t stream) { lineKernel<<<gridFor(lines), kThreads, 0, stream>>>(lines, body); });
 }
 
 template <class Body>
@@ -155,29 +99,6 @@ int32_t checkIndices(const Index* index, int64_t count, int64_t limit, int64_t i
   int32_t* flag;
   AX_TRY(indexFlag(&flag));
   return launch([&](cudaStream_t stream) { indexKernel<<<gridFor(count), kThreads, 0, stream>>>(index, count, limit, ignored, flag); });
-}
-
-// A block for each output.
-template <class F, class T>
-__global__ void __launch_bounds__(kThreads) reduceKernel(T* out, const T* x, Walk walk, T identity, double scale, double beta) {
-  const int64_t kept = walk.keptCount(), total = walk.reducedCount();
-  for (int64_t k = blockIdx.x; k < kept; k += gridDim.x) {
-    const T* base = x + walk.keptPosition(k);
-    T value = identity;
-    for (int64_t i = threadIdx.x; i < total; i += kThreads) value = F::template combine<T>(value, base[walk.reducedPosition(i)]);
-    value = combineBlock(value, [](T a, T b) { return F::template combine<T>(a, b); });
-    if (threadIdx.x == 0) storeReduced(out + k, value, scale, beta);
-  }
-}
-
-template <class F, class T>
-int32_t reduceWalk(T* out, const T* x, const Walk& walk, T identity, double scale, double beta) {
-  const int64_t kept = walk.keptCount();
-  if (kept == 0) return AX_OK;
-  const int grid = static_cast<int>(kept < kMaxBlocks ? kept : kMaxBlocks);
-  return launch([&](cudaStream_t stream) {
-    reduceKernel<F, T><<<grid, kThreads, 0, stream>>>(out, x, walk, identity, scale, beta);
-  });
 }
 
 }  // namespace AX_ISA

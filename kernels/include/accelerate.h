@@ -126,7 +126,7 @@ AX_API int32_t ax_memory_trim(void);
 // out[i] = value, contiguous. All dtypes.
 AX_OP int32_t ax_fill(int32_t dtype, uint32_t out, double out_offset, double count, double value);
 
-// out[i] = start + i * step, contiguous. float32, float64, int32, int64.
+// out[i] = start + i * step, contiguous, computed in double. All dtypes but bool.
 AX_OP int32_t ax_arange(int32_t dtype, uint32_t out, double out_offset, double count, double start, double step);
 
 // out = x, converted; strided on both sides. All pairs of dtypes. Float to integer truncates; to bool is `!= 0`.
@@ -135,20 +135,21 @@ AX_OP int32_t ax_copy(int32_t out_dtype, int32_t x_dtype, uint32_t out, double o
 
 // Philox-4x32-10 with key (seed_low, seed_high). Element i uses lane i % 4 of counter block `counter` + i / 4 (128-bit counter
 // (block low, block high, 0, 0)), so the caller advances `counter` by ceil(count / 4) per call. float32 and float64 are drawn
-// from the same 32 bits, so that they are the same numbers.
-// Uniform in [low, high): low + (high - low) * u with u = (bits >> 8) * 2^-24.
+// from the same 32 bits, so that they are the same numbers. bfloat16 and float16 are computed in float and rounded.
+// Uniform in [low, high): low + (high - low) * u with u = (bits >> 8) * 2^-24; of bfloat16 and float16 with the upper 8 and 11 bits,
+// so that rounding does not give 1.
 AX_OP int32_t ax_random_uniform(int32_t dtype, uint32_t out, double out_offset, double count, double low, double high,
                                 uint32_t seed_low, uint32_t seed_high, double counter);
 // Normal: Box-Muller on lanes (0, 1) and (2, 3): u1 = ((bits0 >> 8) + 1) * 2^-24, u2 = (bits1 >> 8) * 2^-24;
 // the first lane gets sqrt(-2 ln u1) cos(2 pi u2), the second sin.
 AX_OP int32_t ax_random_normal(int32_t dtype, uint32_t out, double out_offset, double count, double mean, double deviation,
                                uint32_t seed_low, uint32_t seed_high, double counter);
-// Integers in [low, high): low + floor(bits * (high - low) / 2^32) in exact integer arithmetic. int32, int64, uint8, float32,
-// float64. high - low is at most 2^32.
+// Integers in [low, high): low + floor(bits * (high - low) / 2^32) in exact integer arithmetic. All dtypes. high - low is at most
+// 2^32.
 AX_OP int32_t ax_random_integers(int32_t dtype, uint32_t out, double out_offset, double count, double low, double high,
                                  uint32_t seed_low, uint32_t seed_high, double counter);
 // out[i] = u[i] >= p ? x[i] / (1 - p) : 0 with the uniform u of ax_random_uniform, contiguous. The backward pass is the same
-// call on the gradient with the same key and counter, so no mask is stored. float32, float64. p in [0, 1]; p = 1 gives zeros.
+// call on the gradient with the same key and counter, so no mask is stored. Floating dtypes. p in [0, 1]; p = 1 gives zeros.
 AX_OP int32_t ax_dropout(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p,
                          uint32_t seed_low, uint32_t seed_high, double counter);
 
@@ -156,15 +157,17 @@ AX_OP int32_t ax_dropout(int32_t dtype, uint32_t out, double out_offset, uint32_
 // Elementwise and reductions (operation ids: the lists in common/math.h, generated into ffi/op_ids.ts)
 // ---------------------------------------------------------------------------------------------------------------------
 
-// out = f(x; alpha, beta). float32, float64; the exact operations (see AX_UNARY_OPS) also int32, int64, uint8.
+// out = f(x; alpha, beta). Floating dtypes; the exact operations (see AX_UNARY_OPS) all dtypes; the integer ones int32, int64, uint8
+// and bool. bfloat16 and float16 are computed in float and rounded once, integers in int64 of which the lower bits are kept, bool
+// as 0 and 1, of which the result is whether it is not 0.
 AX_OP int32_t ax_unary(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count,
                        const void* layout, int32_t ndim, double alpha, double beta);
 
-// out = f(a, b; alpha, beta), same dtype for all. float32, float64; exact operations also int32, int64, uint8.
+// out = f(a, b; alpha, beta), same dtype for all. Dtypes as ax_unary. Integer division by 0 gives 0.
 AX_OP int32_t ax_binary(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
                         double b_offset, double count, const void* layout, int32_t ndim, double alpha, double beta);
 
-// out (bool) = f(a, b). All dtypes but bfloat16 and float16.
+// out (bool) = f(a, b). All dtypes.
 AX_OP int32_t ax_compare(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
                          double b_offset, double count, const void* layout, int32_t ndim);
 
@@ -173,14 +176,15 @@ AX_OP int32_t ax_where(int32_t dtype, uint32_t out, double out_offset, uint32_t 
                        double a_offset, uint32_t b, double b_offset, double count, const void* layout, int32_t ndim);
 
 // out = scale * reduction of x + beta * out; out is contiguous over the kept dimensions. `layout` holds kept_ndim shape
-// entries and kept_ndim strides of x, then reduced_ndim shape entries and reduced_ndim strides of x. Sums of float32 are kept in
-// at least 16 lanes and combined pairwise; an empty sum is 0, an empty maximum is AX_ERROR_ARGUMENT. float32, float64, int32,
-// int64 (beta and scale must be 0 and 1 for integers). NaN propagates through maximum and minimum.
-AX_OP int32_t ax_reduce(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
+// entries and kept_ndim strides of x, then reduced_ndim shape entries and reduced_ndim strides of x. x (dtype) is computed as in
+// ax_unary, and the result is converted to out_dtype once. Sums run in many lanes and are combined pairwise; an empty sum is 0, an
+// empty maximum is AX_ERROR_ARGUMENT. All dtypes; scale must be 1 for integers. NaN propagates through maximum and minimum. The
+// result does not depend on the number of threads.
+AX_OP int32_t ax_reduce(int32_t op, int32_t out_dtype, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
                         const void* layout, int32_t kept_ndim, int32_t reduced_ndim, double scale, double beta);
 
 // out (int64) = index of the first maximum (op AX_REDUCE_MAX) or minimum (AX_REDUCE_MIN), counted over the reduced dimensions
-// in row-major order; the first NaN wins. Layout as ax_reduce. float32, float64, int32, int64.
+// in row-major order; the first NaN wins. Layout as ax_reduce. All dtypes.
 AX_OP int32_t ax_arg_reduce(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
                             const void* layout, int32_t kept_ndim, int32_t reduced_ndim);
 
@@ -227,47 +231,202 @@ AX_OP int32_t ax_index_add(int32_t dtype, int32_t index_dtype, uint32_t out, dou
                            uint32_t index, double index_offset, double outer, double dim_size, double index_count,
                            double inner);
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Rows: softmax and normalisation
-// ---------------------------------------------------------------------------------------------------------------------
+// out (outer, index_count, inner) = x (outer, size, inner) taken at index (outer, index_count, inner; int64) of the middle dimension;
+// all contiguous. An index outside [0, size) is AX_ERROR_INDEX, as in ax_index_select. All dtypes.
+AX_OP int32_t ax_gather(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, uint32_t index,
+                        double index_offset, double outer, double size, double index_count, double inner);
+
+// out (outer, size, inner) at index (outer, index_count, inner; int64) = x (outer, index_count, inner). Of several values for one
+// place the last stays. All dtypes.
+AX_OP int32_t ax_scatter(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, uint32_t index,
+                         double index_offset, double outer, double size, double index_count, double inner);
+
+// The same with += , in the order of the index, so it is deterministic: the gradient of ax_gather. float32, float64, int64.
+AX_OP int32_t ax_scatter_add(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, uint32_t index,
+                             double index_offset, double outer, double size, double index_count, double inner);
+
+enum { AX_CUMULATE_SUM = 0, AX_CUMULATE_PROD = 1 };
+
+// out = running totals (or products) of x along the middle dimension of (outer, count, inner), from the end when `reverse` is 1. A
+// float32 total is kept in double. float32, float64, int64.
+AX_OP int32_t ax_cumulate(int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double outer,
+                          double count, double inner, int32_t reverse);
+
+// out = x (batch, rows, cols) on and above (upper 1) or on and below (upper 0) the diagonal that begins at column `diagonal`, else 0.
+// All dtypes.
+AX_OP int32_t ax_triangle(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double batch, double rows,
+                          double cols, double diagonal, int32_t upper);
+
+// values (rows, take) and indices (rows, take; int64) = the first `take` elements of each row of x (rows, count) in ascending order,
+// or in descending order. Stable: equal elements stay in the order of their indices. NaN is the greatest. All dtypes.
+AX_API int32_t ax_sort(int32_t dtype, uint32_t values, double values_offset, uint32_t indices, double indices_offset, uint32_t x,
+                       double x_offset, double rows, double count, double take, int32_t descending);
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Losses (contiguous operands, float32 and float64)
+// Rows: softmax and normalisation (contiguous operands, floating dtypes; 16-bit ones are computed in float32)
 // ---------------------------------------------------------------------------------------------------------------------
 
-// out (1) = scale * sum((a - b)^2).
-AX_OP int32_t ax_mse_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
-                             double b_offset, double count, double scale);
+enum { AX_SOFTMAX = 0, AX_LOG_SOFTMAX = 1, AX_LOGSUMEXP = 2 };
 
-// out = 2 * scale * gradient (1) * (a - b).
-AX_OP int32_t ax_mse_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
-                              uint32_t a, double a_offset, uint32_t b, double b_offset, double count, double scale);
+// Over the middle dimension of x (outer, size, inner). out has x's shape, for AX_LOGSUMEXP (outer, inner). A row of -infinity gives
+// NaN, its logarithm of the sum of exponentials -infinity, as in PyTorch.
+AX_OP int32_t ax_softmax_forward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double outer,
+                                 double size, double inner);
 
-// For each of `rows` rows of logits (rows, cols): lse = log(sum(exp(row))), and
-// losses = (1 - smoothing) * (lse - row[target]) + smoothing * (lse - mean(row)); 0 where target == ignore_index. target is int32
-// or int64; another value outside [0, cols) is AX_ERROR_INDEX.
-AX_OP int32_t ax_cross_entropy_forward(int32_t dtype, int32_t target_dtype, uint32_t losses, double losses_offset, uint32_t lse,
-                                       double lse_offset, uint32_t logits, double logits_offset, uint32_t target,
-                                       double target_offset, double rows, double cols, double ignore_index, double smoothing);
+// out = the gradient of the input, from that of the result and the result. Not for AX_LOGSUMEXP.
+AX_OP int32_t ax_softmax_backward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
+                                  uint32_t result, double result_offset, double outer, double size, double inner);
 
-// mean (1) = sum(losses) / valid; valid (1) = number of rows whose target is not ignore_index. 0 / 0 is NaN, as in PyTorch.
+enum { AX_LAYER_NORM = 0, AX_RMS_NORM = 1 };
+
+// Each row of x (rows, cols): out = (row - mean) * rstd * weight (cols) + bias (cols), rstd = 1 / sqrt(average((row - mean)^2) + eps);
+// AX_RMS_NORM takes 0 for the mean. Ids 0: no weight, no bias. stats, float64 for float64 and else float32, receives rstd (rows), then
+// mean (rows) for AX_LAYER_NORM; it starts at offset 0.
+AX_OP int32_t ax_norm_forward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t stats, uint32_t x, double x_offset,
+                              uint32_t weight, double weight_offset, uint32_t bias, double bias_offset, double rows, double cols,
+                              double eps);
+
+// out = the gradient of x; sums (dtype of stats, offset 0) = (splits, cols) partial sums over rows of the gradient of the weight, then
+// for AX_LAYER_NORM as many for the bias. Either id may be 0. Split k takes rows [rows k / splits, rows (k + 1) / splits).
+AX_OP int32_t ax_norm_backward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t sums, uint32_t gradient,
+                               double gradient_offset, uint32_t x, double x_offset, uint32_t weight, double weight_offset, uint32_t stats,
+                               double rows, double cols, double splits);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Losses (contiguous operands)
+// ---------------------------------------------------------------------------------------------------------------------
+
+// Losses of an input x and a target y, d = x - y:
+enum {
+  AX_LOSS_MSE = 0,              // d^2
+  AX_LOSS_L1 = 1,               // |d|
+  AX_LOSS_SMOOTH_L1 = 2,        // d^2 / (2 beta) where |d| < beta, else |d| - beta / 2
+  AX_LOSS_BCE_WITH_LOGITS = 3,  // -(y log(sigmoid(x)) + (1 - y) log(1 - sigmoid(x)))
+  AX_LOSS_KL_DIV = 4,           // y (log(y) - x), 0 log(0) = 0
+  AX_LOSS_KL_DIV_LOG = 5        // exp(y) (y - x)
+};
+
+// out (count) = losses, or with sums 1 out (1) = scale * sum of the losses. float32, float64.
+AX_OP int32_t ax_loss_forward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, uint32_t y,
+                              double y_offset, double count, int32_t sums, double scale, double beta);
+
+// dx, dy (offset 0; either id may be 0) = scale * gradient[i * gradient_stride] * derivative. gradient_stride is 0 or 1.
+AX_OP int32_t ax_loss_backward(int32_t kind, int32_t dtype, uint32_t dx, uint32_t dy, uint32_t gradient, double gradient_offset,
+                               int32_t gradient_stride, uint32_t x, double x_offset, uint32_t y, double y_offset, double count,
+                               double scale, double beta);
+
+// Cross-entropy of logits (rows, cols) of any floating dtype; losses, lse, gradient and weight are float64 for float64 and else
+// float32, losses and lse at offset 0. target is int32 or int64; a value outside [0, cols) that is not ignore_index is AX_ERROR_INDEX.
+// weight (cols) may have id 0: all ones. `options` is double[5]: rows, cols, ignore_index, smoothing, and 1 where the logits are
+// log-probabilities already (then lse is not used, and smoothing has no effect).
+// lse = log(sum(exp(row))), l[j] = lse - row[j]: losses = (1 - smoothing) weight[target] l[target] + smoothing / cols * sum(weight[j] l[j]),
+// 0 where target == ignore_index.
+AX_OP int32_t ax_cross_entropy_forward(int32_t dtype, int32_t target_dtype, uint32_t losses, uint32_t lse, uint32_t logits,
+                                       double logits_offset, uint32_t target, double target_offset, uint32_t weight,
+                                       double weight_offset, const void* options);
+
+// mean (1) = sum(losses) / valid; valid (1) = sum of weight[target] over rows whose target is not ignore_index. 0 / 0 is NaN, as in
+// PyTorch. float32, float64.
 AX_OP int32_t ax_cross_entropy_mean(int32_t dtype, int32_t target_dtype, uint32_t mean, double mean_offset, uint32_t valid,
-                                    double valid_offset, uint32_t losses, double losses_offset, uint32_t target,
-                                    double target_offset, double rows, double ignore_index);
+                                    double valid_offset, uint32_t losses, uint32_t target, double target_offset, uint32_t weight,
+                                    double weight_offset, double rows, double cols, double ignore_index);
 
 // out (rows, cols) = gradient[row * gradient_stride] * d losses[row] / d logits. gradient_stride is 0 (one value) or 1.
 AX_OP int32_t ax_cross_entropy_backward(int32_t dtype, int32_t target_dtype, uint32_t out, double out_offset, uint32_t gradient,
                                         double gradient_offset, int32_t gradient_stride, uint32_t lse, uint32_t logits,
-                                        double logits_offset, uint32_t target, double target_offset, double rows, double cols,
-                                        double ignore_index, double smoothing);
+                                        double logits_offset, uint32_t target, double target_offset, uint32_t weight,
+                                        double weight_offset, const void* options);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Attention
 // ---------------------------------------------------------------------------------------------------------------------
 
+enum { AX_ATTENTION_CAUSAL = 1 };
+enum { AX_ATTENTION_NO_MASK = 0, AX_ATTENTION_BOOL_MASK = 1, AX_ATTENTION_ADDED_MASK = 2 };
+
+// Scaled dot product attention in blocks: out = dropout(softmax(scale * q k^T + mask)) v for every batch and head; the scores never
+// lie in memory. float32, float64, bfloat16, float16, the last two computed in float32. A query that may see no key gives zeros.
+//
+// These functions have more operands than arguments, so all pairs of id and offset come in one array. `operands` is double:
+//   forward:  out, lse, q, k, v, mask;
+//   backward: grad_q, grad_k, grad_v, grad_scores, grad_out, q, k, v, out, lse, mask.
+// lse (batch, heads, q_len) is contiguous and of the dtype of computation: the log of the sum of the exponentials, -inf for a query
+// without a key. mask has id 0 where there is none. grad_scores has id 0, or is (batch, heads, q_len, k_len), contiguous and
+// zeroed, and receives the gradient of the scores: that of an added mask. All four gradients share q's dtype.
+//
+// `shape` is int32[40]: batch, heads, kv_heads (divides heads: head h reads h / (heads / kv_heads)), q_len, k_len, dim (of q and k),
+// v_dim, flags, kind of mask, dtype of an added mask (q's, or float32 with 16-bit operands); then strides in elements, those of dim
+// being 1: (batch, head, row) of q, k, v and out; (batch, head, row, column) of mask; (batch, head, row) of grad_out, grad_q, grad_k
+// and grad_v. With CAUSAL, query i sees keys 0 to i.
+//
+// `scalars` is double[5]: scale, dropout probability p in [0, 1), low and high half of the Philox key, counter. Probability (row, j),
+// where row counts (batch, head, query), is kept where the uniform number of lane j % 4 of counter block
+// `counter` + row * ceil(k_len / 4) + j / 4 is at least p, and then divided by 1 - p.
+AX_OP int32_t ax_attention_forward(int32_t dtype, const void* operands, const void* shape, const void* scalars);
+// Gradients of q, k and v, from that of the output and what the forward call left in out and lse.
+AX_OP int32_t ax_attention_backward(int32_t dtype, const void* operands, const void* shape, const void* scalars);
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Convolution, pooling and batch normalisation
 // ---------------------------------------------------------------------------------------------------------------------
+
+// Convolution (cross-correlation) of x (batch, in_channels, in_height, in_width) with weight (out_channels, in_channels / groups,
+// kernel_height, kernel_width). `geometry` is int32: batch, in_channels, in_height, in_width, out_channels, out_height, out_width,
+// kernel_height, kernel_width, stride_height, stride_width, padding_top, padding_left, dilation_height, dilation_width, groups; the
+// paddings below and on the right follow from the sizes. All operands contiguous. float32, float64; bfloat16 and float16 are
+// computed in float32.
+// out = convolution + bias (out_channels; id 0: none), then ReLU if `relu` is 1.
+AX_OP int32_t ax_convolution_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, uint32_t weight,
+                                     double weight_offset, uint32_t bias, double bias_offset, const void* geometry, int32_t relu);
+
+// out (like x) = d sum(gradient * convolution) / d x. `mask` (id 0: none) is the output of a fused ReLU: gradient counts where mask > 0.
+AX_OP int32_t ax_convolution_input_gradient(int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
+                                            uint32_t mask, double mask_offset, uint32_t weight, double weight_offset,
+                                            const void* geometry);
+
+// out (like weight) = d sum(gradient * convolution) / d weight + beta * out; bias_out (out_channels; id 0: not wanted) = the same for
+// the bias with bias_beta. `mask` as above. Sums are parted by the number of threads, and added in a fixed order.
+AX_OP int32_t ax_convolution_weight_gradient(int32_t dtype, uint32_t out, double out_offset, uint32_t bias_out,
+                                             double bias_out_offset, uint32_t gradient, double gradient_offset, uint32_t mask,
+                                             double mask_offset, uint32_t x, double x_offset, const void* geometry, double beta,
+                                             double bias_beta);
+
+enum { AX_POOL_ADAPTIVE = 1, AX_POOL_INCLUDE_PADDING = 2 };
+
+// Pooling of planes. `geometry` is int32: planes, in_height, in_width, out_height, out_width, kernel_height, kernel_width,
+// stride_height, stride_width, padding_height, padding_width, dilation_height, dilation_width, flags, divisor. All operands contiguous.
+// float32, float64; bfloat16 and float16 are computed in float32.
+// out = maximum of each window; indices (int32) = its position in the plane. Padding never wins; NaN does, the last of a window.
+AX_OP int32_t ax_max_pool_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t indices, double indices_offset,
+                                  uint32_t x, double x_offset, const void* geometry);
+// out (like x) = the gradients of the windows, each at its index.
+AX_OP int32_t ax_max_pool_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
+                                   uint32_t indices, double indices_offset, const void* geometry);
+
+// out = sum of each window / divisor; a divisor of 0 stands for the window's size, with AX_POOL_INCLUDE_PADDING with its padding. No
+// dilation. With AX_POOL_ADAPTIVE window o of an axis is [floor(o in / out), ceil((o + 1) in / out)).
+AX_OP int32_t ax_average_pool_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset,
+                                      const void* geometry);
+// out (like x) = the gradients of the windows, divided and spread over them.
+AX_OP int32_t ax_average_pool_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t gradient, double gradient_offset,
+                                       const void* geometry);
+
+// Batch normalisation of x (batch, channels, pixels), then ReLU if wanted: (x - mean) * rsqrt(variance + eps) * weight + bias for each
+// channel. `settings` is double[9]: batch, channels, pixels, is_training, relu, momentum, eps, beta of weight_out, beta of bias_out.
+// Training uses the mean and the biased variance of the batch, and moves running_mean and running_var (unbiased) towards them by
+// `momentum`; otherwise those two are used. `statistics` (2, channels) receives mean and rsqrt(variance + eps). Ids 0: no weight, bias
+// or running statistics. float32, float64; for bfloat16 and float16 everything but `statistics`, which is float32, has that dtype.
+AX_OP int32_t ax_batch_norm_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t statistics, uint32_t running_mean,
+                                    double running_mean_offset, uint32_t running_var, double running_var_offset, uint32_t x,
+                                    double x_offset, uint32_t weight, double weight_offset, uint32_t bias, double bias_offset,
+                                    const void* settings);
+
+// Gradients of x, weight and bias; an output of id 0 is not wanted. `mask` (id 0: none; offset 0) is the output of a fused ReLU; with it
+// `out` must be there.
+AX_OP int32_t ax_batch_norm_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t weight_out, double weight_out_offset,
+                                     uint32_t bias_out, double bias_out_offset, uint32_t gradient, double gradient_offset,
+                                     uint32_t x, double x_offset, uint32_t mask, uint32_t weight, double weight_offset,
+                                     uint32_t statistics, const void* settings);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Optimizers over flat ranges (contiguous; float32, float64, bfloat16, float16: the 16-bit ones are computed in float32)
@@ -300,6 +459,16 @@ AX_OP int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t param
 AX_OP int32_t ax_adafactor_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t row_var, uint32_t col_var,
                                 uint32_t scratch, uint32_t gradient, double gradient_offset, double outer, double rows,
                                 double cols, const void* hyper);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Norms of gradients
+// ---------------------------------------------------------------------------------------------------------------------
+
+enum { AX_NORM_BLOCK = 16384 };
+
+// For each block of AX_NORM_BLOCK elements of x (contiguous, the last block may be smaller), out (blocks, float64) = the sum of
+// |x|^p for p > 0; for infinity the largest |x|. float32, float64, bfloat16, float16.
+AX_OP int32_t ax_norm_blocks(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Collectives

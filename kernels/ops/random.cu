@@ -1,14 +1,17 @@
 // Counter-based random numbers and dropout; accelerate.h gives the exact mapping from bits to values.
 #include "common/backend.h"
+#include "common/operand.h"
 #include "common/philox.h"
 
 namespace ax {
 inline namespace AX_ISA {
 namespace {
 
+// In [0, 1), with as many bits as T has: rounding must not give 1.
 template <class T>
-AX_HD T unit(uint32_t bits) {
-  return static_cast<T>(static_cast<float>(bits >> 8) * 0x1p-24f);
+AX_HD float unit(uint32_t bits) {
+  constexpr int kDropped = kDtypeOf<T> == AX_BFLOAT16 ? 24 : kDtypeOf<T> == AX_FLOAT16 ? 21 : 8;
+  return static_cast<float>(bits >> kDropped << (kDropped - 8)) * 0x1p-24f;
 }
 
 // One counter block: four elements, fewer at the end.
@@ -39,18 +42,20 @@ int32_t generate(int32_t dtype, uint32_t out, double out_offset, double count, u
 
 template <class T>
 struct Uniform {
-  T low, width;
-  AX_HD T operator()(const uint32_t* words, int lane, int64_t) const { return low + width * unit<T>(words[lane]); }
+  Compute<T> low, width;
+  AX_HD T operator()(const uint32_t* words, int lane, int64_t) const {
+    return static_cast<T>(low + width * static_cast<Compute<T>>(unit<T>(words[lane])));
+  }
 };
 
 template <class T>
 struct Normal {
-  T mean, deviation;
+  Compute<T> mean, deviation;
   AX_HD T operator()(const uint32_t* words, int lane, int64_t) const {
     const int pair = lane & 2;
     const float u1 = static_cast<float>((words[pair] >> 8) + 1) * 0x1p-24f, u2 = static_cast<float>(words[pair + 1] >> 8) * 0x1p-24f;
     const float radius = sqrtf(-2.0f * logf(u1)), angle = 6.283185307179586f * u2;
-    return mean + deviation * static_cast<T>(radius * (lane & 1 ? sinf(angle) : cosf(angle)));
+    return static_cast<T>(mean + deviation * static_cast<Compute<T>>(radius * (lane & 1 ? sinf(angle) : cosf(angle))));
   }
 };
 
@@ -59,7 +64,7 @@ struct Integers {
   int64_t low;
   uint64_t range;
   AX_HD T operator()(const uint32_t* words, int lane, int64_t) const {
-    return static_cast<T>(low + static_cast<int64_t>((words[lane] * range) >> 32));
+    return converted<T>(low + static_cast<int64_t>((words[lane] * range) >> 32));
   }
 };
 
@@ -67,14 +72,17 @@ template <class T>
 struct Dropped {
   const T* x;
   float p;
-  T scale;
-  AX_HD T operator()(const uint32_t* words, int lane, int64_t i) const { return unit<float>(words[lane]) >= p ? x[i] * scale : T(0); }
+  Compute<T> scale;
+  AX_HD T operator()(const uint32_t* words, int lane, int64_t i) const {
+    const Compute<T> value = unit<float>(words[lane]) >= p ? static_cast<Compute<T>>(x[i]) * scale : Compute<T>(0);
+    return static_cast<T>(value);
+  }
 };
 
 template <class T>
 int32_t runDropout(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p,
                    uint32_t seed_low, uint32_t seed_high, double counter) {
-  Dropped<T> value{nullptr, static_cast<float>(p), p < 1 ? static_cast<T>(1 / (1 - p)) : T(0)};
+  Dropped<T> value{nullptr, static_cast<float>(p), p < 1 ? static_cast<Compute<T>>(1 / (1 - p)) : Compute<T>(0)};
   AX_TRY(at(x, x_offset, count, dtype, &value.x));
   return generate<T>(dtype, out, out_offset, count, seed_low, seed_high, counter, value);
 }
@@ -89,28 +97,26 @@ int32_t unsupported(const char* what, int32_t dtype) {
 
 using namespace ax;
 
+// A switch over the floating dtypes.
+#define AX_FLOATING(dtype, what, call)                            \
+  switch (dtype) {                                                \
+    case AX_FLOAT32: { using T = float; return call; }            \
+    case AX_FLOAT64: { using T = double; return call; }           \
+    case AX_BFLOAT16: { using T = BFloat16; return call; }        \
+    case AX_FLOAT16: { using T = Float16; return call; }          \
+  }                                                               \
+  return unsupported(what, dtype)
+
 int32_t ax_random_uniform(int32_t dtype, uint32_t out, double out_offset, double count, double low, double high,
                           uint32_t seed_low, uint32_t seed_high, double counter) {
-  if (dtype == AX_FLOAT32) {
-    const Uniform<float> value{static_cast<float>(low), static_cast<float>(high - low)};
-    return generate<float>(dtype, out, out_offset, count, seed_low, seed_high, counter, value);
-  }
-  if (dtype == AX_FLOAT64) {
-    return generate<double>(dtype, out, out_offset, count, seed_low, seed_high, counter, Uniform<double>{low, high - low});
-  }
-  return unsupported("random_uniform", dtype);
+  AX_FLOATING(dtype, "random_uniform", (generate<T>(dtype, out, out_offset, count, seed_low, seed_high, counter,
+                                                    Uniform<T>{static_cast<Compute<T>>(low), static_cast<Compute<T>>(high - low)})));
 }
 
 int32_t ax_random_normal(int32_t dtype, uint32_t out, double out_offset, double count, double mean, double deviation,
                          uint32_t seed_low, uint32_t seed_high, double counter) {
-  if (dtype == AX_FLOAT32) {
-    const Normal<float> value{static_cast<float>(mean), static_cast<float>(deviation)};
-    return generate<float>(dtype, out, out_offset, count, seed_low, seed_high, counter, value);
-  }
-  if (dtype == AX_FLOAT64) {
-    return generate<double>(dtype, out, out_offset, count, seed_low, seed_high, counter, Normal<double>{mean, deviation});
-  }
-  return unsupported("random_normal", dtype);
+  AX_FLOATING(dtype, "random_normal", (generate<T>(dtype, out, out_offset, count, seed_low, seed_high, counter,
+                                                   Normal<T>{static_cast<Compute<T>>(mean), static_cast<Compute<T>>(deviation)})));
 }
 
 int32_t ax_random_integers(int32_t dtype, uint32_t out, double out_offset, double count, double low, double high,
@@ -124,16 +130,15 @@ int32_t ax_random_integers(int32_t dtype, uint32_t out, double out_offset, doubl
     case AX_INT32: return generate<int32_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<int32_t>{base, range});
     case AX_INT64: return generate<int64_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<int64_t>{base, range});
     case AX_UINT8: return generate<uint8_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<uint8_t>{base, range});
-    case AX_FLOAT32: return generate<float>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<float>{base, range});
-    case AX_FLOAT64: return generate<double>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<double>{base, range});
+    case AX_BOOL: return generate<Bool>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<Bool>{base, range});
   }
-  return unsupported("random_integers", dtype);
+  AX_FLOATING(dtype, "random_integers",
+              (generate<T>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<T>{base, range})));
 }
 
 int32_t ax_dropout(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p,
                    uint32_t seed_low, uint32_t seed_high, double counter) {
   if (!(p >= 0 && p <= 1)) return fail(AX_ERROR_ARGUMENT, "p must be in [0, 1], got %g", p);
-  if (dtype == AX_FLOAT32) return runDropout<float>(dtype, out, out_offset, x, x_offset, count, p, seed_low, seed_high, counter);
-  if (dtype == AX_FLOAT64) return runDropout<double>(dtype, out, out_offset, x, x_offset, count, p, seed_low, seed_high, counter);
-  return unsupported("dropout", dtype);
+  AX_FLOATING(dtype, "dropout", (runDropout<T>(dtype, out, out_offset, x, x_offset, count, p, seed_low, seed_high, counter)));
 }
+#undef AX_FLOATING

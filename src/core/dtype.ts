@@ -90,3 +90,25 @@ export function promote(a: DType, b: DType): DType {
   if (x.category !== y.category) return x.category > y.category ? a : b;
   return x.rank > y.rank ? a : b;
 }
+
+/**
+ * The common dtype of two operands, as `torch.result_type`: a tensor without dimensions does not widen one that has some, unless it
+ * is of a higher category (bool, then integers, then floating).
+ */
+export function resultType(a: DType, aDims: number, b: DType, bDims: number): DType {
+  if (a === b) return a;
+  if (aDims > 0 && bDims === 0) return combined(a, b);
+  if (bDims > 0 && aDims === 0) return combined(b, a);
+  return promote(a, b);
+}
+
+function combined(higher: DType, lower: DType): DType {
+  return INFO[higher].category >= INFO[lower].category ? higher : promote(higher, lower);
+}
+
+/** The dtype of an operation of a tensor and a number: fractions make integers float32, and integers make bool int64. */
+export function numberType(dtype: DType, value: number): DType {
+  if (isFloating(dtype)) return dtype;
+  if (!Number.isInteger(value)) return "float32";
+  return dtype === "bool" ? "int64" : dtype;
+}

@@ -9,7 +9,7 @@ import type { Op } from "./op.ts";
 import { formatShape, type Shape } from "./shape.ts";
 import { clock } from "./version.ts";
 
-/** What a `vjp` returns for an input whose gradient it has written into the sink itself. */
+/** What a `vjp` returns for an input whose gradient it has written into its place itself: see `sink` and `sumSoFar` of {@link Node}. */
 export const WRITTEN: unique symbol = Symbol("gradient written into its sink");
 
 /** One gradient: a tensor, nothing, or already in its place. */
@@ -22,9 +22,11 @@ export interface SavedHolder {
   /** Learns that a source has the tensors, and gives them on demand. */
   defer(source: SavedSource): void;
   readonly isReleased: boolean;
+  /** Equal for the same step of two runs of one computation. */
+  readonly identity: unknown;
 }
 
-/** Who can compute saved tensors again: see checkpoint.ts. */
+/** Who can compute saved tensors again: see recompute.ts. */
 export interface SavedSource {
   /** Fills all holders that were deferred to it. */
   provide(): void;
@@ -59,16 +61,18 @@ export function saveTo(holder: SavedHolder, tensors: Tensor[]): void {
 /** Throws when a tensor was changed in place after `savedAt`. */
 export function checkUnchanged(tensors: readonly Tensor[], savedAt: number, op: string): void {
   for (let i = 0; i < tensors.length; i++) {
-    const { changedAt, changedBy } = tensors[i].versions;
-    if (changedAt <= savedAt) continue;
-    throw new AutogradError(
-      `Cannot run backward through ${op}: one of the variables needed for gradient computation has been modified by an ` +
-        `inplace operation. ${op} saved the tensor of shape ${
-          formatShape(tensors[i].shape)
-        }, and ${changedBy} changed it ` +
-        `since. Change a clone(), use the operation that is not in place, or change it after backward()`,
-    );
+    if (tensors[i].storage.changedAt > savedAt) throw changedError(tensors[i], op);
   }
+}
+
+function changedError(tensor: Tensor, op: string): AutogradError {
+  return new AutogradError(
+    `Cannot run backward through ${op}: one of the variables needed for gradient computation has been modified by an ` +
+      `inplace operation. ${op} saved the tensor of shape ${
+        formatShape(tensor.shape)
+      }, and ${tensor.storage.changedBy} changed it ` +
+      `since. Change a clone(), use the operation that is not in place, or change it after backward()`,
+  );
 }
 
 /** Called with the gradient of a tensor; what it returns replaces the gradient. */
@@ -102,7 +106,7 @@ const NOTHING: Tensor[] = [];
 // deno-lint-ignore no-explicit-any
 export class Node<A = any> implements SavedHolder {
   /** Order of creation: a node only depends on nodes with a smaller number. */
-  readonly sequence: number = nextSequence++;
+  readonly sequence: number;
   readonly op: Op<A>;
   readonly attrs: A;
   /** For each input where its gradient goes: the node that made it, the leaf itself, or null. */
@@ -130,14 +134,18 @@ export class Node<A = any> implements SavedHolder {
     this.inputShapes = new Array(count);
     for (let i = 0; i < count; i++) {
       const input = inputs[i];
-      this.edges[i] = input.requiresGrad ? input.node ?? input : null;
+      if (input.viewed !== null) input.refreshHistory();
+      this.edges[i] = input.ownRequiresGrad ? input.ownNode ?? input : null;
       this.inputShapes[i] = input.shape;
     }
+    // Last: asking a view for its node may have made one, on which this one depends.
+    this.sequence = nextSequence++;
   }
 
   /** Keeps tensors for the backward pass; they outlive their scope until then. */
   save(...tensors: Tensor[]): void {
-    saveTo(this, tensors);
+    if (recorder === null) this.fill(tensors);
+    else recorder(this, tensors);
   }
 
   /** @internal Use {@link save}. */
@@ -177,17 +185,40 @@ export class Node<A = any> implements SavedHolder {
    */
   sink(index: number): Tensor | null {
     const edge = this.edges[index];
-    return edge === null || edge instanceof Node || edge.leafHooks !== null ? null : edge.gradSlot;
+    return edge === null || edge.isNode || edge.leafHooks !== null ? null : edge.gradSlot;
   }
 
   /** 0 where the sink must be overwritten, 1 where it holds a gradient to add to. */
   sinkBeta(index: number): number {
     const edge = this.edges[index];
-    return edge === null || edge instanceof Node || edge.grad === null ? 0 : 1;
+    return edge === null || edge.isNode || edge.grad === null ? 0 : 1;
+  }
+
+  /**
+   * The gradient that the operation behind input `index` has collected from others so far, when nobody else sees its memory. A `vjp`
+   * whose part is zero almost everywhere may add to it and return {@link WRITTEN}.
+   */
+  sumSoFar(index: number): Tensor | null {
+    const edge = this.edges[index];
+    if (edge === null || !edge.isNode) return null;
+    const { gradient } = edge;
+    const isOwn = gradient !== null && gradient.isContiguous && gradient.shape.length > 0 &&
+      gradient.storage.references === 1;
+    return isOwn ? gradient : null;
   }
 
   get isReleased(): boolean {
     return this.#releasedWhen !== null;
+  }
+
+  /** @internal The operation: see {@link SavedHolder}. */
+  get identity(): unknown {
+    return this.op;
+  }
+
+  /** Tells a node from a leaf at the end of an edge; `instanceof` would walk the leaf's chain of classes. */
+  get isNode(): true {
+    return true;
   }
 
   /** Frees what was saved and cuts the graph, so that a tensor that is kept does not hold its history. */

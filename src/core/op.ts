@@ -174,7 +174,6 @@ export function viewOf(
 ): Tensor {
   tensor.storage.retain();
   const view = construct(tensor.storage, shape, strides, offset, tensor.dtype, origin);
-  view.versions = tensor.versions;
   if (shape.length > 0) return adopt(view);
   // A scalar belongs to no scope, so its view of a larger storage keeps that alive for as long as it is held.
   tensor.storage.manage();
@@ -205,7 +204,8 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor
     const input = inputs[i];
     if (!insideBackward) input.checkLive(op.name);
     if (input.storage.device !== inputs[0].storage.device) throw deviceMismatch(op.name, inputs[0], input);
-    if (input.requiresGrad) recorded = true;
+    if (input.viewed !== null) input.refreshHistory();
+    if (input.ownRequiresGrad) recorded = true;
   }
   const shape = op.outputShape(inputs, attrs);
   if (!recorded || !gradEnabled || op.vjp === undefined) return op.forward(inputs, attrs, shape, null);

@@ -84,7 +84,7 @@ export class ScalarStorage extends Storage {
 
   /** @internal Use {@link createScalarStorage}. */
   constructor(slab: Slab, slot: number) {
-    super(slab.storage.device, slab.storage.id, SLOT_BYTES, true);
+    super(slab.storage.device, slab.storage.id, SLOT_BYTES, slab.storage);
     this.byteOffset = slot * SLOT_BYTES;
     this.host = slab.host;
   }

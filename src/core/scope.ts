@@ -41,6 +41,16 @@ export function enterScope(label: string): Scope {
   return current = new Scope(label, current);
 }
 
+/** A scope that is filled with {@link withScope} before {@link resumeScope} opens it. */
+export function prepareScope(label: string): Scope {
+  return new Scope(label, current);
+}
+
+/** Opens a scope that was prepared. */
+export function resumeScope(scope: Scope): void {
+  current = scope;
+}
+
 /** Runs a function with another scope as the current one. */
 export function withScope<T>(scope: Scope | undefined, fn: () => T): T {
   const before = current;
@@ -74,6 +84,20 @@ export function moveOut(tensor: Tensor, scope: Scope): void {
   tensor.scope = scope.parent;
   if (scope.parent === undefined) tensor.storage.manage();
   else scope.parent.tensors.push(tensor);
+}
+
+/**
+ * Moves a tensor into a scope that ends later, when the one that holds it lies inside `outer`: what began before `outer`'s inner
+ * scopes is not theirs to release.
+ */
+export function moveInto(tensor: Tensor, scope: Scope, outer: Scope | undefined): void {
+  const owner = tensor.scope;
+  if (owner === undefined || owner === scope || owner === outer) return;
+  let ancestor = owner.parent;
+  while (ancestor !== outer && ancestor !== undefined) ancestor = ancestor.parent;
+  if (ancestor !== outer) return;
+  tensor.scope = scope;
+  scope.tensors.push(tensor);
 }
 
 /** Releases what a scope holds now and leaves it open. */

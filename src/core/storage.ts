@@ -78,20 +78,28 @@ export class Storage implements Versioned {
   readonly id: number;
   readonly bytes: number;
   readonly device: Device;
-  /** Holders: tensors and references that autograd saved. Constant for a slot of the scalar slab. */
+  /** Holders: tensors and references that autograd saved. Constant for a part of another storage, such as a scalar slot. */
   references = 1;
   version = 0;
   changedAt = 0;
   changedBy = "";
   #reclaimable: Reclaimable | undefined;
-  readonly #isSlot: boolean;
+  readonly #owner: Storage | null;
 
   /** @internal Use {@link createStorage} or the scalar slab. */
-  constructor(device: Device, id: number, bytes: number, isSlot: boolean) {
+  constructor(device: Device, id: number, bytes: number, owner: Storage | null) {
     this.device = device;
     this.id = id;
     this.bytes = bytes;
-    this.#isSlot = isSlot;
+    this.#owner = owner;
+  }
+
+  /**
+   * The same memory with versions of its own: for tensors that lie in one storage but are no views of each other. It keeps the
+   * storage alive and counts no holders.
+   */
+  part(): Storage {
+    return new Storage(this.device, this.id, this.bytes, this.#owner ?? this);
   }
 
   /** Whether the memory is still there. */
@@ -101,26 +109,26 @@ export class Storage implements Versioned {
 
   /** Adds a holder. */
   retain(): void {
-    if (!this.#isSlot) this.references++;
+    if (this.#owner === null) this.references++;
   }
 
   /** Removes a holder; the last one frees the memory. */
   release(): void {
-    if (this.#isSlot || --this.references > 0) return;
+    if (this.#owner !== null || --this.references > 0) return;
     if (this.#reclaimable !== undefined) this.#reclaimable.id = 0;
     releaseLater(this.device, this.id, this.bytes);
   }
 
   /** Hands the storage to the garbage collector: for memory that belongs to no scope. */
   manage(): void {
-    if (this.#isSlot || this.#reclaimable !== undefined) return;
+    if (this.#owner !== null || this.#reclaimable !== undefined) return;
     this.#reclaimable = { id: this.id, device: this.device, bytes: this.bytes };
     collector.register(this, this.#reclaimable);
   }
 
   /** Counts the memory under another category. */
   categorize(category: number): void {
-    if (this.#isSlot) return;
+    if (this.#owner !== null) return;
     const library = this.device.library;
     check(library.ax_storage_categorize(this.id, category), "ax_storage_categorize", library);
   }
@@ -143,7 +151,7 @@ function create(device: Device, bytes: number, category: number): Storage {
     }
   }
   check(status, "ax_storage_create", library);
-  return new Storage(device, idBuffer[0], bytes, false);
+  return new Storage(device, idBuffer[0], bytes, null);
 }
 
 /**

@@ -7,7 +7,7 @@
  * @module
  */
 
-/** What counts the changes of some memory. A tensor and its views share one: its storage, or for a flat parameter its own. */
+/** What counts the changes of some memory: a storage, which a tensor and all its views share. */
 export interface Versioned {
   /** Number of changes in place so far. */
   version: number;
@@ -15,13 +15,6 @@ export interface Versioned {
   changedAt: number;
   /** Name of the operation that made the last change. */
   changedBy: string;
-}
-
-/** The versions of a tensor that shares a storage with tensors that are no views of it: a parameter in a flat buffer. */
-export class Versions implements Versioned {
-  version = 0;
-  changedAt = 0;
-  changedBy = "";
 }
 
 /** Changes in place so far, in the whole process. */

@@ -1,37 +1,74 @@
 /**
- * Losses as modules.
+ * Losses as modules. Each is the function of the same name in `functional` with its options fixed.
  *
  * @module
  */
-import type { Reduction } from "../ops/loss.ts";
 import type { Tensor } from "../tensor.ts";
-import { crossEntropy, type CrossEntropyOptions, mseLoss } from "./functional.ts";
+import * as functions from "./loss_functions.ts";
 import { Module } from "./module.ts";
 
-/** Mean squared error. */
-export class MSELoss extends Module {
-  readonly #reduction: Reduction;
+/** A loss with its options; the tensors among them are not part of the state, as they are given and not learned. */
+abstract class Loss<Options> extends Module {
+  readonly #options: Options;
+  readonly #compute: (input: Tensor, target: Tensor, options: Options) => Tensor;
 
-  constructor({ reduction = "mean" }: { reduction?: Reduction } = {}) {
+  constructor(compute: (input: Tensor, target: Tensor, options: Options) => Tensor, options: Options) {
     super();
-    this.#reduction = reduction;
-  }
-
-  override forward(input: Tensor, target: Tensor): Tensor {
-    return mseLoss(input, target, { reduction: this.#reduction });
-  }
-}
-
-/** Cross-entropy of logits (rows, classes) with integer targets (rows). */
-export class CrossEntropyLoss extends Module {
-  readonly #options: CrossEntropyOptions;
-
-  constructor(options: CrossEntropyOptions = {}) {
-    super();
+    this.#compute = compute;
     this.#options = options;
   }
 
-  override forward(logits: Tensor, target: Tensor): Tensor {
-    return crossEntropy(logits, target, this.#options);
+  /** The loss of an input and a target. */
+  override forward(input: Tensor, target: Tensor): Tensor {
+    return this.#compute(input, target, this.#options);
+  }
+}
+
+/** Mean squared error: {@link functions.mseLoss}. */
+export class MSELoss extends Loss<functions.LossOptions> {
+  constructor(options: functions.LossOptions = {}) {
+    super(functions.mseLoss, options);
+  }
+}
+
+/** Mean absolute error: {@link functions.l1Loss}. */
+export class L1Loss extends Loss<functions.LossOptions> {
+  constructor(options: functions.LossOptions = {}) {
+    super(functions.l1Loss, options);
+  }
+}
+
+/** Absolute error that is quadratic near 0: {@link functions.smoothL1Loss}. */
+export class SmoothL1Loss extends Loss<functions.SmoothL1LossOptions> {
+  constructor(options: functions.SmoothL1LossOptions = {}) {
+    super(functions.smoothL1Loss, options);
+  }
+}
+
+/** Binary cross-entropy of logits: {@link functions.binaryCrossEntropyWithLogits}. */
+export class BCEWithLogitsLoss extends Loss<functions.BinaryCrossEntropyOptions> {
+  constructor(options: functions.BinaryCrossEntropyOptions = {}) {
+    super(functions.binaryCrossEntropyWithLogits, options);
+  }
+}
+
+/** Negative log-likelihood of log-probabilities: {@link functions.nllLoss}. */
+export class NLLLoss extends Loss<functions.NLLLossOptions> {
+  constructor(options: functions.NLLLossOptions = {}) {
+    super(functions.nllLoss, options);
+  }
+}
+
+/** Kullback-Leibler divergence: {@link functions.klDiv}. */
+export class KLDivLoss extends Loss<functions.KLDivOptions> {
+  constructor(options: functions.KLDivOptions = {}) {
+    super(functions.klDiv, options);
+  }
+}
+
+/** Cross-entropy of logits (rows, classes, ...) with targets (rows, ...): {@link functions.crossEntropy}. */
+export class CrossEntropyLoss extends Loss<functions.CrossEntropyOptions> {
+  constructor(options: functions.CrossEntropyOptions = {}) {
+    super(functions.crossEntropy, options);
   }
 }

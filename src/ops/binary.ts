@@ -3,15 +3,16 @@
  *
  * @module
  */
-import { BINARY, COMPARE, UNARY } from "../../ffi/op_ids.ts";
-import { isFloating, promote } from "../core/dtype.ts";
+import { BINARY, COMPARE, REDUCE, UNARY } from "../../ffi/op_ids.ts";
+import { type DType, isFloating, numberType, resultType } from "../core/dtype.ts";
+import { DTypeError } from "../core/errors.ts";
 import type { Gradient, Node } from "../core/node.ts";
-import { apply, type Op } from "../core/op.ts";
+import { apply, empty, type Op } from "../core/op.ts";
 import { broadcastShapes } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { cast } from "./copy.ts";
-import { binary, compare, scaled, select, unary } from "./launch.ts";
-import { sumToShape } from "./reduce.ts";
+import { cast, readBytes } from "./copy.ts";
+import { binary, compare, filled, scaled, select, unary } from "./launch.ts";
+import { reduceInto, sumToShape } from "./reduce.ts";
 
 type GradientRule = (g: Tensor, a: Tensor, b: Tensor, alpha: number) => Tensor;
 
@@ -19,7 +20,8 @@ interface Definition {
   readonly name: string;
   readonly id: number;
   readonly saves: boolean;
-  readonly gradients: readonly [GradientRule, GradientRule];
+  /** Null for integers only. */
+  readonly gradients: readonly [GradientRule, GradientRule] | null;
 }
 
 /** A binary operation, and what its change in place needs to know. */
@@ -29,7 +31,7 @@ export interface BinaryOp extends Op<number> {
 }
 
 function define({ name, id, saves, gradients }: Definition): BinaryOp {
-  return {
+  const op: BinaryOp = {
     name,
     id,
     saves,
@@ -38,6 +40,10 @@ function define({ name, id, saves, gradients }: Definition): BinaryOp {
       if (saves) node?.save(a, b);
       return binary(id, a, b, shape, name, alpha);
     },
+  };
+  if (gradients === null) return op;
+  return {
+    ...op,
     vjp(node: Node<number>, g: Tensor): Gradient[] {
       const [a, b] = saves ? node.saved : [g, g];
       return [0, 1].map((i) =>
@@ -53,6 +59,21 @@ function product(a: Tensor, b: Tensor, like: Tensor): Tensor {
 
 function quotient(a: Tensor, b: Tensor, like: Tensor): Tensor {
   return binary(BINARY.div, a, b, like.shape, "grad");
+}
+
+function squares(a: Tensor, b: Tensor, like: Tensor): Tensor {
+  const square = (x: Tensor): Tensor => unary(UNARY.square, x, "grad");
+  return binary(BINARY.add, square(a), square(b), like.shape, "grad");
+}
+
+/** The quotient is a step function. */
+function nothing(g: Tensor): Tensor {
+  return filled(g, g.shape, 0, "grad");
+}
+
+/** The slope of a remainder in its divisor. */
+function byQuotient(id: number): GradientRule {
+  return (g, a, b) => unary(UNARY.neg, product(g, binary(id, a, b, g.shape, "grad"), g), "grad");
 }
 
 /** The gradient unless the comparison says that the operand lost, half of it where both are equal; all of it beside a NaN. */
@@ -71,7 +92,7 @@ const powOp = define({
   gradients: [
     (g, a, b) => {
       const exponent = unary(UNARY.add_scalar, b, "grad", -1);
-      const slope = product(product(g, b, g), binary(BINARY.pow, a, exponent, g.shape, "grad"), g);
+      const slope = product(g, product(b, binary(BINARY.pow, a, exponent, g.shape, "grad"), g), g);
       // The slope of x^0 is 0, not 0 * inf, where x = 0.
       const zero = scaled(unary(UNARY.sign, b, "grad"), 0);
       return select(compare(COMPARE.eq, b, zero, b.shape, "grad"), zero, slope, g.shape, "grad");
@@ -82,7 +103,7 @@ const powOp = define({
       const logarithm = unary(UNARY.log, a, "grad");
       const zero = scaled(unary(UNARY.sign, a, "grad"), 0);
       const isZero = compare(COMPARE.eq, a, zero, a.shape, "grad");
-      return product(product(g, power, g), select(isZero, zero, logarithm, a.shape, "grad"), g);
+      return product(g, product(power, select(isZero, zero, logarithm, a.shape, "grad"), g), g);
     },
   ],
 });
@@ -129,46 +150,118 @@ export const binaryOps = {
     saves: true,
     gradients: [winner(COMPARE.gt), winner(COMPARE.lt)],
   }),
+  atan2: define({
+    name: "atan2",
+    id: BINARY.atan2,
+    saves: true,
+    gradients: [
+      (g, a, b) => quotient(product(g, b, g), squares(a, b, g), g),
+      (g, a, b) => unary(UNARY.neg, quotient(product(g, a, g), squares(a, b, g), g), "grad"),
+    ],
+  }),
+  floorDivide: define({ name: "floorDivide", id: BINARY.floor_div, saves: false, gradients: [nothing, nothing] }),
+  truncDivide: define({ name: "truncDivide", id: BINARY.trunc_div, saves: false, gradients: [nothing, nothing] }),
+  remainder: define({
+    name: "remainder",
+    id: BINARY.remainder,
+    saves: true,
+    gradients: [(g) => g, byQuotient(BINARY.floor_div)],
+  }),
+  fmod: define({ name: "fmod", id: BINARY.fmod, saves: true, gradients: [(g) => g, byQuotient(BINARY.trunc_div)] }),
+  bitwiseAnd: define({ name: "bitwiseAnd", id: BINARY.bitwise_and, saves: false, gradients: null }),
+  bitwiseOr: define({ name: "bitwiseOr", id: BINARY.bitwise_or, saves: false, gradients: null }),
+  bitwiseXor: define({ name: "bitwiseXor", id: BINARY.bitwise_xor, saves: false, gradients: null }),
+  bitwiseLeftShift: define({ name: "bitwiseLeftShift", id: BINARY.shift_left, saves: false, gradients: null }),
+  bitwiseRightShift: define({ name: "bitwiseRightShift", id: BINARY.shift_right, saves: false, gradients: null }),
 } satisfies Record<string, BinaryOp>;
 
 /** Name of a binary operation. */
 export type BinaryName = keyof typeof binaryOps;
 
-const FRACTIONAL: ReadonlySet<BinaryName> = new Set(["div", "pow"]);
+/** Operations whose result of integers is floating. */
+const FRACTIONAL: ReadonlySet<BinaryName> = new Set(["div", "atan2"] as const);
+const BITWISE: ReadonlySet<BinaryName> = new Set(
+  ["bitwiseAnd", "bitwiseOr", "bitwiseXor", "bitwiseLeftShift", "bitwiseRightShift"] as const,
+);
+/** Divisions that stay in the integers. */
+const DIVIDING: ReadonlySet<BinaryName> = new Set(["floorDivide", "truncDivide", "remainder", "fmod"] as const);
+const NOT_OF_BOOL: ReadonlySet<BinaryName> = new Set(
+  [...DIVIDING, "pow", "bitwiseLeftShift", "bitwiseRightShift"] as const,
+);
+
+/** The dtype that both operands are converted to. */
+function operandType(name: BinaryName, a: Tensor, b: Tensor): DType {
+  if (a.dtype === b.dtype && isFloating(a.dtype) && !BITWISE.has(name)) return a.dtype;
+  const dtype = resultType(a.dtype, a.shape.length, b.dtype, b.shape.length);
+  if (name === "sub" && (a.dtype === "bool" || b.dtype === "bool")) {
+    throw new DTypeError(
+      `Cannot subtract ${b.dtype} from ${a.dtype}: use ne() or logicalXor(), or convert with .to({ dtype })`,
+    );
+  }
+  if (isFloating(dtype)) {
+    if (BITWISE.has(name)) throw new DTypeError(`Cannot compute ${name} of ${dtype}: it is for integers and bool`);
+    return dtype;
+  }
+  if (dtype === "bool" && NOT_OF_BOOL.has(name)) {
+    throw new DTypeError(`Cannot compute ${name} of two bool tensors: convert one with .to({ dtype })`);
+  }
+  return FRACTIONAL.has(name) ? "float32" : dtype;
+}
 
 /**
  * Applies a binary operation after promoting both operands; division of integers gives float32.
  *
  * @throws {ShapeError} When the shapes do not broadcast.
+ * @throws {DTypeError} When PyTorch refuses the dtypes.
+ * @throws {RangeError} When integers are divided by zero.
  */
 export function applyBinary(name: BinaryName, a: Tensor, b: Tensor, alpha = 1): Tensor {
-  let dtype = a.dtype;
-  if (a.dtype !== b.dtype) {
-    // A tensor without dimensions does not widen one of the same kind, as in PyTorch.
-    const aWins = b.shape.length === 0 && a.shape.length > 0 && isFloating(a.dtype) === isFloating(b.dtype);
-    const bWins = a.shape.length === 0 && b.shape.length > 0 && isFloating(a.dtype) === isFloating(b.dtype);
-    dtype = aWins ? a.dtype : bWins ? b.dtype : promote(a.dtype, b.dtype);
+  const dtype = operandType(name, a, b);
+  const [left, right] = [cast(a, dtype), cast(b, dtype)];
+  if (DIVIDING.has(name) && !isFloating(dtype) && hasZero(right)) {
+    throw new RangeError(`Cannot compute ${name} of ${dtype}: the divisor holds a zero`);
   }
-  if (!isFloating(dtype) && FRACTIONAL.has(name)) dtype = "float32";
-  else if (dtype === "bool") dtype = "int64";
-  return apply(binaryOps[name], [cast(a, dtype), cast(b, dtype)], alpha);
+  return apply(binaryOps[name], [left, right], alpha);
 }
+
+/** Applies a binary operation to a tensor and a number. */
+export function applyBinaryNumber(name: BinaryName, a: Tensor, b: number): Tensor {
+  const dtype = numberType(a.dtype, b);
+  return applyBinary(name, cast(a, dtype), filled(a, [], b, name, dtype));
+}
+
+function hasZero(x: Tensor): boolean {
+  const zeros = compare(COMPARE.eq, x, filled(x, [], 0, "divide"), x.shape, "divide");
+  const dims = x.shape.map((_, dim) => dim);
+  const any = reduceInto(empty(x.storage.device, [], "bool", "divide"), REDUCE.any, zeros, dims);
+  return new Uint8Array(readBytes(any))[0] !== 0;
+}
+
+/** Name of a comparison. */
+export type CompareName = keyof typeof COMPARE;
 
 const compareOps = Object.fromEntries(
   Object.entries(COMPARE).map(([name, id]) => {
+    const words = name.replace("_a", "A").replace("_o", "O").replace("_x", "X");
     const op: Op<null> = {
-      name,
-      outputShape: ([a, b]) => broadcastShapes(a.shape, b.shape, name),
-      forward: ([a, b], _attrs, shape) => compare(id, a, b, shape, name),
+      name: words,
+      outputShape: ([a, b]) => broadcastShapes(a.shape, b.shape, words),
+      forward: ([a, b], _attrs, shape) => compare(id, a, b, shape, words),
     };
     return [name, op];
   }),
-) as Record<keyof typeof COMPARE, Op<null>>;
+) as Record<CompareName, Op<null>>;
 
-/** Compares elementwise; the result is bool and has no gradient. */
-export function applyCompare(name: keyof typeof COMPARE, a: Tensor, b: Tensor): Tensor {
-  const dtype = promote(a.dtype, b.dtype);
+/** Compares elementwise, or combines truth values; the result is bool and has no gradient. */
+export function applyCompare(name: CompareName, a: Tensor, b: Tensor): Tensor {
+  const dtype = resultType(a.dtype, a.shape.length, b.dtype, b.shape.length);
   return apply(compareOps[name], [cast(a, dtype), cast(b, dtype)], null);
+}
+
+/** Compares with a number, which an integer dtype wraps around, as in PyTorch. */
+export function applyCompareNumber(name: CompareName, a: Tensor, b: number): Tensor {
+  const dtype = numberType(a.dtype, b);
+  return apply(compareOps[name], [cast(a, dtype), filled(a, [], b, name, dtype)], null);
 }
 
 const whereOp: Op<null> = {
@@ -181,7 +274,7 @@ const whereOp: Op<null> = {
   },
   vjp(node, g) {
     const [condition] = node.saved;
-    const zero = scaled(g, 0);
+    const zero = filled(g, [], 0, "grad");
     return [
       null,
       node.needs(1) ? sumToShape(select(condition, g, zero, g.shape, "grad"), node.inputShapes[1]) : null,
@@ -190,8 +283,26 @@ const whereOp: Op<null> = {
   },
 };
 
-/** Elements of `a` where the condition holds, of `b` elsewhere. */
-export function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
-  const dtype = promote(a.dtype, b.dtype);
-  return apply(whereOp, [cast(condition, "bool"), cast(a, dtype), cast(b, dtype)], null);
+/**
+ * Elements of `a` where the condition holds, of `b` elsewhere; all three are broadcast, and `a` and `b` promoted.
+ *
+ * @param condition bool.
+ * @throws {DTypeError} When the condition is not bool.
+ * @throws {ShapeError} When the shapes do not broadcast.
+ */
+export function where(condition: Tensor, a: Tensor | number, b: Tensor | number): Tensor {
+  if (condition.dtype !== "bool" && condition.dtype !== "uint8") {
+    throw new DTypeError(`Cannot choose by a condition of ${condition.dtype}: it must be bool. Compare first`);
+  }
+  let dtype: DType;
+  if (typeof a === "number") {
+    dtype = typeof b === "number" ? numberType(numberType("bool", a), b) : numberType(b.dtype, a);
+  } else {
+    dtype = typeof b === "number"
+      ? numberType(a.dtype, b)
+      : resultType(a.dtype, a.shape.length, b.dtype, b.shape.length);
+  }
+  const operand = (x: Tensor | number): Tensor =>
+    typeof x === "number" ? filled(condition, [], x, "where", dtype) : cast(x, dtype);
+  return apply(whereOp, [cast(condition, "bool"), operand(a), operand(b)], null);
 }

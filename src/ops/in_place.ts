@@ -19,7 +19,7 @@
  *
  * @module
  */
-import { type DType, isFloating } from "../core/dtype.ts";
+import { type DType, isFloating, resultType } from "../core/dtype.ts";
 import { AutogradError, DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
 import { type Gradient, moveRetained, Node } from "../core/node.ts";
 import { empty, isGradEnabled, type Op } from "../core/op.ts";
@@ -128,11 +128,13 @@ function lastElement(x: Tensor): number {
 
 /** An operand that can be read while `x` is written: itself, or a copy where it may share some memory with `x`. */
 function readable(x: Tensor, other: Tensor, name: string): Tensor {
-  if (x.storage !== other.storage || x.size === 0 || other.size === 0) return other;
+  // Scalars share a storage without sharing memory; offsets count elements, so only those of one dtype can be compared.
+  const isApart = x.storage.id !== other.storage.id || x.dtype !== other.dtype;
+  if (isApart || x.size === 0 || other.size === 0) return other;
   if (lastElement(x) < other.offset || lastElement(other) < x.offset) return other;
   const isSame = x.offset === other.offset && sameShape(x.shape, other.shape) && sameShape(x.strides, other.strides);
   if (isSame) return other;
-  if (isDense(x) && isDense(other) && other.size > 1) {
+  if (isDense(x) && isDense(other)) {
     throw new ShapeError(
       `Cannot change a tensor of shape ${
         formatShape(x.shape)
@@ -182,13 +184,17 @@ class SlicesNode extends Node<SlicesAttrs> {
   }
 }
 
+/** Gives a node to the current scope, which releases what it saves, also when the operation fails. */
+function owned<A>(node: Node<A>): Node<A> {
+  currentScope()?.nodes.push(node);
+  return node;
+}
+
 /** Makes a node, which belongs to an operation on `x` and perhaps another operand, the history of `x`. */
 function rebase(x: Tensor, node: Node, other: Tensor | null): void {
-  const scope = currentScope();
   if (x.viewed === null) {
     const before = x.node;
     x.record(node);
-    scope?.nodes.push(node);
     if (before !== null) moveRetained(x, before, node);
     return;
   }
@@ -196,8 +202,7 @@ function rebase(x: Tensor, node: Node, other: Tensor | null): void {
   const before = base.node;
   const inputs = other === null ? [base] : [base, other];
   const outer = new SlicesNode(copySlicesOp, { inner: node, window: windowOf(x, base) }, inputs, base.shape);
-  base.record(outer);
-  scope?.nodes.push(outer);
+  base.record(owned(outer));
   if (before !== null) moveRetained(base, before, outer);
 }
 
@@ -211,42 +216,47 @@ export function unaryInPlace(x: Tensor, op: UnaryName, name: string, attrs: Unar
     const result = applyUnary(op, x, attrs);
     checkResultType(result.dtype, x, name);
     copyInto(x, result);
-    bump(x.versions, name);
+    bump(x.storage, name);
     return;
   }
   const definition = unaryOps[op];
-  const node = recorded && definition.vjp !== undefined ? new Node(definition, attrs, [x], x.shape) : null;
+  const node = recorded && definition.vjp !== undefined ? owned(new Node(definition, attrs, [x], x.shape)) : null;
   if (node !== null && definition.saves === "input") node.save(copied(x, name));
   unaryInto(x, definition.id, x, attrs.alpha, attrs.beta);
-  bump(x.versions, name);
+  bump(x.storage, name);
   if (node === null) return;
   if (definition.saves === "output") node.save(x);
   rebase(x, node, null);
 }
+
+/** Operations that give integers integers. */
+const EXACT: ReadonlySet<BinaryName> = new Set(["add", "sub", "mul"] as const);
 
 /** Applies a binary operation to the tensor itself and another one, which is broadcast and converted. */
 export function binaryInPlace(x: Tensor, op: BinaryName, other: Tensor, name: string, alpha = 1): void {
   const recorded = begin(x, name, other);
   checkWritable(x, name);
   checkResultShape(x, other, name);
-  const isExact = isFloating(x.dtype) || (x.dtype !== "bool" && op !== "div" && op !== "pow");
-  if (x.storage.device !== other.storage.device || x.dtype !== other.dtype || !isExact) {
+  const isExact = isFloating(x.dtype) || (x.dtype !== "bool" && EXACT.has(op));
+  const common = resultType(x.dtype, x.shape.length, other.dtype, other.shape.length);
+  if (x.storage.device !== other.storage.device || common !== x.dtype || !isExact) {
     // Computed in the common dtype, and rounded on the way back.
     const result = applyBinary(op, x, other, alpha);
     checkResultType(result.dtype, x, name);
     copyInPlace(x, result, name);
     return;
   }
-  const operand = readable(x, other, name);
+  const typed = cast(other, x.dtype);
+  const operand = readable(x, typed, name);
   const definition = binaryOps[op];
-  const node = recorded ? new Node<number>(definition, alpha, [x, other], x.shape) : null;
+  const node = recorded ? owned(new Node<number>(definition, alpha, [x, typed], x.shape)) : null;
   if (node !== null && definition.saves) {
     // The old values are for the gradient of the other operand; that of pow needs them for both.
-    node.save(node.needs(1) || op === "pow" ? copied(x, name) : other, other);
+    node.save(node.needs(1) || op === "pow" ? copied(x, name) : typed, typed);
   }
   binaryInto(x, definition.id, x, operand, alpha);
-  bump(x.versions, name);
-  if (node !== null) rebase(x, node, other);
+  bump(x.storage, name);
+  if (node !== null) rebase(x, node, typed);
 }
 
 function zerosLike(g: Tensor): Tensor {
@@ -267,9 +277,9 @@ export function copyInPlace(x: Tensor, source: Tensor, name = "copy_"): void {
   checkResultShape(x, source, name);
   let operand = toDevice(source, x.storage.device);
   if (recorded) operand = expand(cast(operand, x.dtype), x.shape);
-  const node = recorded ? new Node(copyOp, null, [x, operand], x.shape) : null;
+  const node = recorded ? owned(new Node(copyOp, null, [x, operand], x.shape)) : null;
   copyInto(x, readable(x, operand, name));
-  bump(x.versions, name);
+  bump(x.storage, name);
   if (node !== null) rebase(x, node, operand);
 }
 
@@ -291,8 +301,8 @@ export function fillInPlace(x: Tensor, value: number | Tensor, name = "fill_"): 
   const recorded = begin(x, name, null);
   if (x.isContiguous) fillInto(x, value);
   else copyInto(x, fillInto(empty(x.storage.device, [], x.dtype, name), value));
-  bump(x.versions, name);
-  if (recorded) rebase(x, new Node(fillOp, null, [x], x.shape), null);
+  bump(x.storage, name);
+  if (recorded) rebase(x, owned(new Node(fillOp, null, [x], x.shape)), null);
 }
 
 const maskedFillOp: Op<null> = {
@@ -326,10 +336,10 @@ export function maskedFillInPlace(x: Tensor, mask: Tensor, value: number): void 
     );
   }
   checkResultShape(x, mask, name);
-  const node = recorded ? new Node(maskedFillOp, null, [x], x.shape) : null;
+  const node = recorded ? owned(new Node(maskedFillOp, null, [x], x.shape)) : null;
   node?.save(mask);
   const filler = fillInto(empty(x.storage.device, [], x.dtype, name), value);
   copyInto(x, select(mask, filler, x, x.shape, name));
-  bump(x.versions, name);
+  bump(x.storage, name);
   if (node !== null) rebase(x, node, null);
 }

@@ -9,7 +9,7 @@ import { DTypeError, ShapeError } from "../core/errors.ts";
 import { apply, empty, type Op } from "../core/op.ts";
 import { formatShape, normalizeDim, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { contiguous, fillInto } from "./launch.ts";
+import { contiguous, copied, fillInto } from "./launch.ts";
 
 function selectedShape(x: Tensor, index: Tensor, dim: number): Shape {
   return [...x.shape.slice(0, dim), ...index.shape, ...x.shape.slice(dim + 1)];
@@ -54,7 +54,10 @@ const indexSelectOp: Op<number> = {
     const [index] = node.saved;
     const shape = node.inputShapes[0];
     const dim = node.attrs;
-    const g = contiguous(gradient);
+    // 16-bit gradients are added in float32 and rounded once.
+    const { dtype } = gradient;
+    const isNarrow = dtype === "bfloat16" || dtype === "float16";
+    const g = isNarrow ? copied(gradient, "grad", "float32") : contiguous(gradient);
     const out = fillInto(empty(g.storage.device, shape, g.dtype, "grad"), 0);
     const library = out.storage.device.library;
     check(
@@ -75,7 +78,7 @@ const indexSelectOp: Op<number> = {
       "ax_index_add",
       library,
     );
-    return [out, null];
+    return [isNarrow ? copied(out, "grad", dtype) : out, null];
   },
 };
 

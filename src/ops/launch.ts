@@ -196,6 +196,6 @@ export function fillInto(out: Tensor, value: number): Tensor {
 }
 
 /** A new tensor of one value. */
-export function filled(like: Tensor, shape: Shape, value: number, origin: string): Tensor {
-  return fillInto(empty(like.storage.device, shape, like.dtype, origin), value);
+export function filled(like: Tensor, shape: Shape, value: number, origin: string, dtype: DType = like.dtype): Tensor {
+  return fillInto(empty(like.storage.device, shape, dtype, origin), value);
 }

@@ -1,207 +1,139 @@
 /**
- * Losses whose forward and backward passes are single native calls.
+ * Losses of pairs of elements, whose forward and backward passes are single native calls.
  *
  * @module
  */
 import { check } from "../../ffi/call.ts";
-import { BINARY, REDUCE, UNARY } from "../../ffi/op_ids.ts";
-import { dtypeId, isFloating } from "../core/dtype.ts";
-import { DTypeError, ShapeError } from "../core/errors.ts";
+import { AX } from "../../ffi/constants.ts";
+import { dtypeId, isFloating, promote } from "../core/dtype.ts";
+import { DTypeError } from "../core/errors.ts";
 import { apply, empty, type Op } from "../core/op.ts";
-import { formatShape, sameShape } from "../core/shape.ts";
+import { broadcastShapes } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { binary, contiguous, unary } from "./launch.ts";
-import { reduceInto } from "./reduce.ts";
+import { cast } from "./copy.ts";
+import { contiguous } from "./launch.ts";
+import { reshapeView } from "./raw_view.ts";
+import { expand } from "./view.ts";
 
 /** How the losses of the elements are combined. */
 export type Reduction = "mean" | "sum" | "none";
 
-const mseOp: Op<Reduction> = {
-  name: "mseLoss",
-  outputShape([a, b]) {
-    if (!sameShape(a.shape, b.shape)) {
-      throw new ShapeError(
-        `Cannot compare ${formatShape(a.shape)} with a target of ${formatShape(b.shape)}: shapes must be equal. ` +
-          `Reshape one of them`,
-      );
-    }
-    if (a.dtype !== b.dtype || !isFloating(a.dtype)) {
-      throw new DTypeError(`Cannot compute mseLoss of ${a.dtype} and ${b.dtype}: both must have one floating dtype`);
-    }
-    return [];
-  },
-  forward([x, y], reduction, _shape, node) {
-    const a = contiguous(x);
-    const b = contiguous(y);
-    node?.save(a, b);
-    const out = empty(a.storage.device, [], a.dtype, "mseLoss");
+const KINDS = {
+  mseLoss: AX.LOSS_MSE,
+  l1Loss: AX.LOSS_L1,
+  smoothL1Loss: AX.LOSS_SMOOTH_L1,
+  binaryCrossEntropyWithLogits: AX.LOSS_BCE_WITH_LOGITS,
+  klDiv: AX.LOSS_KL_DIV,
+  "klDiv (logTarget)": AX.LOSS_KL_DIV_LOG,
+} as const;
+
+/** Name of a loss of pairs. */
+export type PairLossName = keyof typeof KINDS;
+
+interface PairLossAttrs {
+  readonly kind: number;
+  /** The losses are summed, times `scale`; otherwise the result holds one for each element. */
+  readonly sums: boolean;
+  readonly scale: number;
+  readonly beta: number;
+}
+
+/** Both inputs have one shape and one dtype, float32 or float64. */
+const pairLossOp: Op<PairLossAttrs> = {
+  name: "loss",
+  outputShape: ([x], { sums }) => sums ? [] : x.shape,
+  forward(inputs, { kind, sums, scale, beta }, shape, node) {
+    const x = contiguous(inputs[0]);
+    const y = contiguous(inputs[1]);
+    node?.save(x, y);
+    const out = empty(x.storage.device, shape, x.dtype, "loss");
     const library = out.storage.device.library;
-    const scale = reduction === "mean" ? 1 / a.size : 1;
     check(
-      library.ax_mse_forward(
-        dtypeId(a.dtype),
+      library.ax_loss_forward(
+        kind,
+        dtypeId(x.dtype),
         out.storage.id,
         out.offset,
-        a.storage.id,
-        a.offset,
-        b.storage.id,
-        b.offset,
-        a.size,
+        x.storage.id,
+        x.offset,
+        y.storage.id,
+        y.offset,
+        x.size,
+        sums ? 1 : 0,
         scale,
+        beta,
       ),
-      "ax_mse_forward",
+      "ax_loss_forward",
       library,
     );
     return out;
   },
-  vjp(node, g) {
-    const [a, b] = node.saved;
-    const out = empty(a.storage.device, a.shape, a.dtype, "grad");
-    const library = out.storage.device.library;
-    const scale = node.attrs === "mean" ? 1 / a.size : 1;
+  vjp(node, gradient) {
+    const { kind, sums, scale, beta } = node.attrs;
+    const [x, y] = node.saved;
+    const g = contiguous(gradient);
+    const device = x.storage.device;
+    // Not a scalar, which would lie somewhere in a slab: the native call takes no offset for these.
+    const flat = [x.size];
+    const dx = node.needs(0) ? empty(device, flat, x.dtype, "grad") : null;
+    const dy = node.needs(1) ? empty(device, flat, y.dtype, "grad") : null;
+    const library = device.library;
     check(
-      library.ax_mse_backward(
-        dtypeId(a.dtype),
-        out.storage.id,
-        out.offset,
+      library.ax_loss_backward(
+        kind,
+        dtypeId(x.dtype),
+        dx === null ? 0 : dx.storage.id,
+        dy === null ? 0 : dy.storage.id,
         g.storage.id,
         g.offset,
-        a.storage.id,
-        a.offset,
-        b.storage.id,
-        b.offset,
-        a.size,
-        scale,
+        sums ? 0 : 1,
+        x.storage.id,
+        x.offset,
+        y.storage.id,
+        y.offset,
+        x.size,
+        sums ? scale : 1,
+        beta,
       ),
-      "ax_mse_backward",
+      "ax_loss_backward",
       library,
     );
-    return [node.needs(0) ? out : null, node.needs(1) ? unary(UNARY.neg, out, "grad") : null];
+    return [
+      dx === null ? null : reshapeView(dx, x.shape, "grad"),
+      dy === null ? null : reshapeView(dy, y.shape, "grad"),
+    ];
   },
 };
 
-/** Mean or sum of squared differences. */
-export function mse(a: Tensor, b: Tensor, reduction: "mean" | "sum"): Tensor {
-  return apply(mseOp, [a, b], reduction);
-}
-
-interface CrossEntropyAttrs {
-  readonly reduction: Reduction;
-  readonly ignoreIndex: number;
-  readonly smoothing: number;
-}
-
-const crossEntropyOp: Op<CrossEntropyAttrs> = {
-  name: "crossEntropy",
-  outputShape([logits, target], { reduction }) {
-    if (logits.shape.length !== 2 || target.shape.length !== 1 || logits.shape[0] !== target.shape[0]) {
-      throw new ShapeError(
-        `Cannot compute crossEntropy of logits ${formatShape(logits.shape)} and target ${formatShape(target.shape)}: ` +
-          `shapes must be (rows, classes) and (rows)`,
-      );
-    }
-    if (!isFloating(logits.dtype) || (target.dtype !== "int32" && target.dtype !== "int64")) {
-      throw new DTypeError(
-        `Cannot compute crossEntropy of ${logits.dtype} and ${target.dtype}: logits must be floating, targets int32 or int64`,
-      );
-    }
-    return reduction === "none" ? target.shape : [];
-  },
-  forward([x, t], { reduction, ignoreIndex, smoothing }, shape, node) {
-    const logits = contiguous(x);
-    const target = contiguous(t);
-    const [rows, cols] = logits.shape;
-    const device = logits.storage.device;
-    const library = device.library;
-    const losses = empty(device, [rows], logits.dtype, "crossEntropy");
-    const lse = empty(device, [rows], logits.dtype, "crossEntropy");
-    const dtype = dtypeId(logits.dtype);
-    const targetDtype = dtypeId(target.dtype);
-    check(
-      library.ax_cross_entropy_forward(
-        dtype,
-        targetDtype,
-        losses.storage.id,
-        losses.offset,
-        lse.storage.id,
-        lse.offset,
-        logits.storage.id,
-        logits.offset,
-        target.storage.id,
-        target.offset,
-        rows,
-        cols,
-        ignoreIndex,
-        smoothing,
-      ),
-      "ax_cross_entropy_forward",
-      library,
+/**
+ * A loss of two tensors that are broadcast together and promoted to one dtype; 16-bit ones are computed in float32.
+ *
+ * @param options `divisor`: what a sum is divided by, for a mean by default the number of elements.
+ * @throws {DTypeError} When neither is floating.
+ * @throws {ShapeError} When shapes do not broadcast.
+ */
+export function pairLoss(
+  name: PairLossName,
+  input: Tensor,
+  target: Tensor,
+  { reduction, divisor, beta = 0 }: { reduction: Reduction; divisor?: number; beta?: number },
+): Tensor {
+  const dtype = promote(input.dtype, target.dtype);
+  if (!isFloating(dtype)) {
+    throw new DTypeError(
+      `Cannot compute ${name} of ${input.dtype} and ${target.dtype}: one must be floating. ` +
+        `Convert it with .to({ dtype: "float32" })`,
     );
-    if (reduction === "none") {
-      node?.save(logits, target, lse);
-      return losses;
-    }
-    const out = empty(device, shape, logits.dtype, "crossEntropy");
-    if (reduction === "sum") {
-      node?.save(logits, target, lse);
-      return reduceInto(out, REDUCE.sum, losses, [0]);
-    }
-    const valid = empty(device, [], logits.dtype, "crossEntropy");
-    check(
-      library.ax_cross_entropy_mean(
-        dtype,
-        targetDtype,
-        out.storage.id,
-        out.offset,
-        valid.storage.id,
-        valid.offset,
-        losses.storage.id,
-        losses.offset,
-        target.storage.id,
-        target.offset,
-        rows,
-        ignoreIndex,
-      ),
-      "ax_cross_entropy_mean",
-      library,
-    );
-    node?.save(logits, target, lse, valid);
-    return out;
-  },
-  vjp(node, g) {
-    const [logits, target, lse, valid] = node.saved;
-    const { reduction, ignoreIndex, smoothing } = node.attrs;
-    const [rows, cols] = logits.shape;
-    const gradient = reduction === "mean" ? binary(BINARY.div, g, valid, [], "grad") : contiguous(g);
-    const out = empty(logits.storage.device, logits.shape, logits.dtype, "grad");
-    const library = out.storage.device.library;
-    check(
-      library.ax_cross_entropy_backward(
-        dtypeId(logits.dtype),
-        dtypeId(target.dtype),
-        out.storage.id,
-        out.offset,
-        gradient.storage.id,
-        gradient.offset,
-        reduction === "none" ? 1 : 0,
-        lse.storage.id,
-        logits.storage.id,
-        logits.offset,
-        target.storage.id,
-        target.offset,
-        rows,
-        cols,
-        ignoreIndex,
-        smoothing,
-      ),
-      "ax_cross_entropy_backward",
-      library,
-    );
-    return [out, null];
-  },
-};
-
-/** Cross-entropy of logits (rows, classes) with integer targets (rows). */
-export function crossEntropy(logits: Tensor, target: Tensor, attrs: CrossEntropyAttrs): Tensor {
-  return apply(crossEntropyOp, [logits, target], attrs);
+  }
+  const computed = dtype === "float64" ? "float64" : "float32";
+  const shape = broadcastShapes(input.shape, target.shape, `compute ${name} of`);
+  const x = expand(cast(input, computed), shape);
+  const y = expand(cast(target, computed), shape);
+  const attrs: PairLossAttrs = {
+    kind: KINDS[name],
+    sums: reduction !== "none",
+    scale: divisor !== undefined ? 1 / divisor : reduction === "mean" ? 1 / x.size : 1,
+    beta,
+  };
+  return cast(apply(pairLossOp, [x, y], attrs), dtype);
 }

@@ -5,7 +5,7 @@
  */
 import { check } from "../../ffi/call.ts";
 import { BINARY, COMPARE, REDUCE } from "../../ffi/op_ids.ts";
-import { dtypeId, isFloating } from "../core/dtype.ts";
+import { type DType, dtypeId, isFloating } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import { layout, writeReduceLayout } from "../core/layout.ts";
 import type { Node } from "../core/node.ts";
@@ -13,7 +13,7 @@ import { apply, empty, type Op } from "../core/op.ts";
 import { normalizeDims, reducedShape, sameShape, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { cast } from "./copy.ts";
-import { binaryInto, compare, copied, scaled } from "./launch.ts";
+import { binary, binaryInto, compare, copied, filled, scaled, select } from "./launch.ts";
 import { expandView, reshapeView } from "./raw_view.ts";
 
 /** Which dimensions a reduction covers, and whether they stay as size 1. */
@@ -38,6 +38,7 @@ export function reduceInto(
   check(
     library.ax_reduce(
       op,
+      dtypeId(out.dtype),
       dtypeId(x.dtype),
       out.storage.id,
       out.offset,
@@ -55,8 +56,17 @@ export function reduceInto(
   return out;
 }
 
-function reduced(op: number, x: Tensor, dims: readonly number[], shape: Shape, origin: string, scale = 1): Tensor {
-  return reduceInto(empty(x.storage.device, shape, x.dtype, origin), op, x, dims, scale);
+/** Reduces into a new tensor. */
+export function reduced(
+  op: number,
+  x: Tensor,
+  dims: readonly number[],
+  shape: Shape,
+  origin: string,
+  scale = 1,
+  dtype: DType = x.dtype,
+): Tensor {
+  return reduceInto(empty(x.storage.device, shape, dtype, origin), op, x, dims, scale);
 }
 
 /** Sums a gradient down to the shape of a broadcast operand. */
@@ -70,34 +80,45 @@ export function sumToShape(g: Tensor, shape: Shape): Tensor {
   return reduced(REDUCE.sum, g, dims, shape, "grad");
 }
 
-interface ReduceAttrs {
+/** Dimensions in ascending order, and a factor. */
+export interface ReduceAttrs {
   readonly dims: readonly number[];
   readonly keepDim: boolean;
   readonly scale: number;
 }
 
+/** Sums and products of integers and bool are int64. */
+function totalType(dtype: DType): DType {
+  return isFloating(dtype) ? dtype : "int64";
+}
+
 /** A gradient of the reduced shape, read as the input's. */
-function spread(g: Tensor, { attrs, inputShapes: [shape] }: Node<ReduceAttrs>): Tensor {
+export function spread(g: Tensor, { attrs, inputShapes: [shape] }: Node<ReduceAttrs>): Tensor {
   return expandView(reshapeView(g, reducedShape(shape, attrs.dims, true), "grad"), shape, "grad");
 }
 
 const sumOp: Op<ReduceAttrs> = {
   name: "sum",
   outputShape: ([x], { dims, keepDim }) => reducedShape(x.shape, dims, keepDim),
-  forward: ([x], { dims, scale }, shape) => reduced(REDUCE.sum, x, dims, shape, "sum", scale),
+  forward: ([x], { dims, scale }, shape) => reduced(REDUCE.sum, x, dims, shape, "sum", scale, totalType(x.dtype)),
   vjp(node, g) {
     const source = node.attrs.scale === 1 ? g : scaled(g, node.attrs.scale);
     return [spread(source, node)];
   },
 };
 
+/** Throws when there is nothing to choose from. */
+export function checkNotEmpty(x: Tensor, dims: readonly number[], action: string): void {
+  if (dims.some((dim) => x.shape[dim] === 0) || (x.size === 0 && dims.length === x.shape.length)) {
+    throw new ShapeError(`Cannot take the ${action} of (${x.shape.join(", ")}): a reduced dimension is empty`);
+  }
+}
+
 function extremeOp(name: "max" | "min"): Op<ReduceAttrs> {
   return {
     name,
     outputShape([x], { dims, keepDim }) {
-      if (dims.some((dim) => x.shape[dim] === 0)) {
-        throw new ShapeError(`Cannot take the ${name} of (${x.shape.join(", ")}): a reduced dimension is empty`);
-      }
+      checkNotEmpty(x, dims, name);
       return reducedShape(x.shape, dims, keepDim);
     },
     forward([x], { dims }, shape, node) {
@@ -105,7 +126,7 @@ function extremeOp(name: "max" | "min"): Op<ReduceAttrs> {
       node?.save(x, y);
       return y;
     },
-    // Ties share the gradient evenly, as PyTorch's amax and amin.
+    // Ties share the gradient evenly.
     vjp(node, g) {
       const [x, y] = node.saved;
       const mask = compare(COMPARE.eq, x, spread(y, node), x.shape, "grad");
@@ -122,17 +143,27 @@ function extremeOp(name: "max" | "min"): Op<ReduceAttrs> {
   };
 }
 
-const maxOp = extremeOp("max");
-const minOp = extremeOp("min");
+const extremeOps = { max: extremeOp("max"), min: extremeOp("min") };
 
-function attrsOf(x: Tensor, options: ReduceOptions, action: string, scale = 1): ReduceAttrs {
+/** Options of a reduction as attributes. */
+export function attrsOf(x: Tensor, options: ReduceOptions, action: string, scale = 1): ReduceAttrs {
   return { dims: normalizeDims(options.dim, x.shape.length, action), keepDim: options.keepDim ?? false, scale };
 }
 
+/** Options of sums, products and means. */
+export interface TotalOptions extends ReduceOptions {
+  /** The elements are converted to it first. Default: the tensor's, or int64 for integers and bool. */
+  dtype?: DType;
+}
+
+function typed(x: Tensor, { dtype }: TotalOptions): Tensor {
+  return dtype === undefined ? x : cast(x, dtype);
+}
+
 /** Sum over dimensions. Integers and bools are summed in int64. */
-export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
-  const input = isFloating(x.dtype) ? x : cast(x, "int64");
-  return apply(sumOp, [input], attrsOf(x, options, "sum"));
+export function sum(x: Tensor, options: TotalOptions = {}): Tensor {
+  const total = apply(sumOp, [typed(x, options)], attrsOf(x, options, "sum"));
+  return options.dtype === undefined ? total : cast(total, options.dtype);
 }
 
 /**
@@ -140,49 +171,58 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
  *
  * @throws {DTypeError} For integers, as PyTorch.
  */
-export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  if (!isFloating(x.dtype)) {
-    throw new DTypeError(`Cannot take the mean of ${x.dtype}: convert it with .to({ dtype: "float32" }) first`);
+export function mean(x: Tensor, options: TotalOptions = {}): Tensor {
+  const input = typed(x, options);
+  if (!isFloating(input.dtype)) {
+    throw new DTypeError(
+      `Cannot take the mean of ${input.dtype}: pass { dtype: "float32" }, or convert with .to({ dtype }) first`,
+    );
   }
   const attrs = attrsOf(x, options, "mean");
   const count = sizeOf(attrs.dims.map((dim) => x.shape[dim]));
-  return apply(sumOp, [x], { ...attrs, scale: 1 / count });
+  return apply(sumOp, [input], { ...attrs, scale: 1 / count });
 }
 
-/** Maximum over dimensions. */
-export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return apply(maxOp, [x], attrsOf(x, options, "max"));
+/** Maximum or minimum over dimensions; equal elements share the gradient. */
+export function extreme(x: Tensor, which: "max" | "min", options: ReduceOptions = {}): Tensor {
+  return apply(extremeOps[which], [x], attrsOf(x, options, which));
 }
 
-/** Minimum over dimensions. */
-export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return apply(minOp, [x], attrsOf(x, options, "min"));
+const prodOp: Op<ReduceAttrs> = {
+  name: "prod",
+  outputShape: ([x], { dims, keepDim }) => reducedShape(x.shape, dims, keepDim),
+  forward([x], { dims }, shape, node) {
+    const y = reduced(REDUCE.prod, x, dims, shape, "prod", 1, totalType(x.dtype));
+    node?.save(x, y);
+    return y;
+  },
+  // The product of the others: y / x, but where x is the only zero the product of what is not zero.
+  vjp(node, g) {
+    const [x, y] = node.saved;
+    const { dims } = node.attrs;
+    const kept = reducedShape(x.shape, dims, true);
+    const scalar = (value: number): Tensor => filled(x, [], value, "grad");
+    const isZero = compare(COMPARE.eq, x, scalar(0), x.shape, "grad");
+    const zeros = reduced(REDUCE.sum, copied(isZero, "grad", x.dtype), dims, kept, "grad");
+    const nonzero = select(isZero, scalar(1), x, x.shape, "grad");
+    const isOnly = compare(COMPARE.eq, zeros, scalar(1), kept, "grad");
+    const rest = select(isOnly, reduced(REDUCE.prod, nonzero, dims, kept, "grad"), scalar(0), kept, "grad");
+    const quotient = binary(BINARY.div, spread(y, node), nonzero, x.shape, "grad");
+    const others = select(isZero, expandView(rest, x.shape, "grad"), quotient, x.shape, "grad");
+    return [binary(BINARY.mul, spread(g, node), others, x.shape, "grad")];
+  },
+};
+
+/** Product over dimensions. Integers and bools are multiplied in int64. */
+export function prod(x: Tensor, options: TotalOptions = {}): Tensor {
+  const product = apply(prodOp, [typed(x, options)], attrsOf(x, options, "multiply"));
+  return options.dtype === undefined ? product : cast(product, options.dtype);
 }
 
-/** Index (int64) of the first maximum or minimum over one dimension, or over all of them flattened. */
-export function argReduce(x: Tensor, which: "max" | "min", options: { dim?: number; keepDim?: boolean } = {}): Tensor {
-  x.checkLive(`arg${which}`);
-  const { dims, keepDim } = attrsOf(x, options, `take the arg${which}`);
-  if (dims.some((dim) => x.shape[dim] === 0) || x.size === 0 && dims.length === x.shape.length) {
-    throw new ShapeError(`Cannot take the arg${which} of (${x.shape.join(", ")}): a reduced dimension is empty`);
-  }
-  const out = empty(x.storage.device, reducedShape(x.shape, dims, keepDim), "int64", `arg${which}`);
-  const library = out.storage.device.library;
-  const counts = writeReduceLayout(x.shape, x.strides, dims);
-  check(
-    library.ax_arg_reduce(
-      REDUCE[which],
-      dtypeId(x.dtype),
-      out.storage.id,
-      out.offset,
-      x.storage.id,
-      x.offset,
-      layout,
-      counts >> 4,
-      counts & 15,
-    ),
-    "ax_arg_reduce",
-    library,
-  );
-  return out;
+/** Whether any element, or all of them, are not zero: bool, for uint8 uint8. */
+export function truth(x: Tensor, which: "any" | "all", options: ReduceOptions = {}): Tensor {
+  x.checkLive(which);
+  const { dims, keepDim } = attrsOf(x, options, which);
+  const dtype = x.dtype === "uint8" ? "uint8" : "bool";
+  return reduced(REDUCE[which], x, dims, reducedShape(x.shape, dims, keepDim), which, 1, dtype);
 }

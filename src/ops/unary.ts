@@ -9,7 +9,7 @@ import { DTypeError } from "../core/errors.ts";
 import type { Node } from "../core/node.ts";
 import { apply, type Op } from "../core/op.ts";
 import type { Tensor } from "../tensor.ts";
-import { cast } from "./copy.ts";
+import { cast, clone } from "./copy.ts";
 import { binary, scaled, unary } from "./launch.ts";
 
 /** The numbers that parameterise an operation: see its line in common/math.h. */
@@ -66,6 +66,14 @@ function over(g: Tensor, divisor: Tensor): Tensor {
   return binary(BINARY.div, g, divisor, g.shape, "grad");
 }
 
+function plus(x: Tensor, value: number): Tensor {
+  return unary(UNARY.add_scalar, x, "grad", value);
+}
+
+function oneMinusSquare(x: Tensor): Tensor {
+  return unary(UNARY.rsub_scalar, unary(UNARY.square, x, "grad"), "grad", 1);
+}
+
 /** All unary operations by name. */
 export const unaryOps = {
   neg: define({ name: "neg", id: UNARY.neg, gradient: (g) => unary(UNARY.neg, g, "grad") }),
@@ -97,7 +105,7 @@ export const unaryOps = {
     name: "reciprocal",
     id: UNARY.reciprocal,
     saves: "output",
-    gradient: (g, y) => unary(UNARY.neg, times(times(g, y), y), "grad"),
+    gradient: (g, y) => unary(UNARY.neg, times(g, unary(UNARY.square, y, "grad")), "grad"),
   }),
   exp: define({ name: "exp", id: UNARY.exp, saves: "output", gradient: times }),
   expm1: define({
@@ -171,38 +179,121 @@ export const unaryOps = {
     saves: "input",
     gradient: byBinary(BINARY.pow_scalar_grad),
   }),
+  exp2: define({
+    name: "exp2",
+    id: UNARY.exp2,
+    saves: "output",
+    gradient: (g, y) => scaled(times(g, y), Math.LN2),
+  }),
+  log2: define({
+    name: "log2",
+    id: UNARY.log2,
+    saves: "input",
+    gradient: (g, x) => over(g, scaled(x, Math.LN2)),
+  }),
+  log10: define({
+    name: "log10",
+    id: UNARY.log10,
+    saves: "input",
+    gradient: (g, x) => over(g, scaled(x, Math.LN10)),
+  }),
+  tan: define({
+    name: "tan",
+    id: UNARY.tan,
+    saves: "output",
+    gradient: (g, y) => times(g, plus(unary(UNARY.square, y, "grad"), 1)),
+  }),
+  asin: define({
+    name: "asin",
+    id: UNARY.asin,
+    saves: "input",
+    gradient: (g, x) => times(g, unary(UNARY.rsqrt, oneMinusSquare(x), "grad")),
+  }),
+  acos: define({
+    name: "acos",
+    id: UNARY.acos,
+    saves: "input",
+    gradient: (g, x) => unary(UNARY.neg, times(g, unary(UNARY.rsqrt, oneMinusSquare(x), "grad")), "grad"),
+  }),
+  atan: define({
+    name: "atan",
+    id: UNARY.atan,
+    saves: "input",
+    gradient: (g, x) => over(g, plus(unary(UNARY.square, x, "grad"), 1)),
+  }),
+  sinh: define({
+    name: "sinh",
+    id: UNARY.sinh,
+    saves: "input",
+    gradient: (g, x) => times(g, unary(UNARY.cosh, x, "grad")),
+  }),
+  cosh: define({
+    name: "cosh",
+    id: UNARY.cosh,
+    saves: "input",
+    gradient: (g, x) => times(g, unary(UNARY.sinh, x, "grad")),
+  }),
+  trunc: define({ name: "trunc", id: UNARY.trunc, gradient: (g) => scaled(g, 0) }),
+  bitwiseNot: define({ name: "bitwiseNot", id: UNARY.bitwise_not, gradient: null }),
 } satisfies Record<string, UnaryOp>;
 
 /** Name of a unary operation. */
 export type UnaryName = keyof typeof unaryOps;
 
+/** Operations that keep integers. */
 const EXACT: ReadonlySet<UnaryName> = new Set(
-  ["neg", "abs", "sign", "square", "addScalar", "mulScalar", "rsubScalar", "clamp", "relu"] as const,
+  [
+    ...["neg", "abs", "sign", "square", "addScalar", "mulScalar", "rsubScalar", "clamp", "relu", "powScalar"] as const,
+    "bitwiseNot" as const,
+  ],
 );
+
+/** Operations that leave integers as they are. */
+const ROUNDING: ReadonlySet<UnaryName> = new Set(["floor", "ceil", "round", "trunc"] as const);
+
+/** Operations that PyTorch refuses for bool. */
+const NOT_OF_BOOL: ReadonlySet<UnaryName> = new Set(["neg", "abs", "relu", ...ROUNDING, "rsubScalar"] as const);
 
 /** The numbers of an operation that takes none. */
 export const NO_ATTRS: UnaryAttrs = { alpha: 0, beta: 0 };
 
+/** Whether the numbers leave integers integers; an infinite bound bounds nothing. */
+function areWhole(name: UnaryName, { alpha, beta }: UnaryAttrs): boolean {
+  const isWhole = (value: number): boolean =>
+    Number.isInteger(value) || (name === "clamp" && !Number.isNaN(value) && !Number.isFinite(value));
+  return isWhole(alpha) && isWhole(beta) && !(name === "powScalar" && alpha < 0);
+}
+
 /** Whether the operation gives a tensor of that dtype a result of the same dtype, computed in it. */
-export function isExactFor(name: UnaryName, dtype: DType, { alpha, beta }: UnaryAttrs): boolean {
-  if (isFloating(dtype)) return true;
-  return dtype !== "bool" && EXACT.has(name) && Number.isInteger(alpha) && Number.isInteger(beta);
+export function isExactFor(name: UnaryName, dtype: DType, attrs: UnaryAttrs): boolean {
+  if (isFloating(dtype)) return name !== "bitwiseNot";
+  return dtype !== "bool" && EXACT.has(name) && areWhole(name, attrs);
 }
 
 /**
- * Applies a unary operation. Integers that the operation cannot keep are converted to float32, as PyTorch does.
+ * Applies a unary operation. Integers that the operation cannot keep are converted to float32, and bool to int64, as PyTorch does.
  *
- * @throws {DTypeError} When a bool tensor is negated.
+ * @throws {DTypeError} When PyTorch refuses the dtype.
+ * @throws {RangeError} When an integer is raised to a negative power.
  */
 export function applyUnary(name: UnaryName, x: Tensor, attrs: UnaryAttrs = NO_ATTRS): Tensor {
-  let input = x;
-  if (!isFloating(x.dtype)) {
-    if (x.dtype === "bool" && name === "neg") {
-      throw new DTypeError("Cannot negate a bool tensor: use logicalNot(), or convert it with .to({ dtype })");
-    }
-    const fractional = !EXACT.has(name) || !Number.isInteger(attrs.alpha) || !Number.isInteger(attrs.beta);
-    if (fractional) input = cast(x, "float32");
-    else if (x.dtype === "bool") input = cast(x, "int64");
+  if (isExactFor(name, x.dtype, attrs)) return apply(unaryOps[name], [x], attrs);
+  if (ROUNDING.has(name) && !isFloating(x.dtype) && x.dtype !== "bool") return clone(x);
+  return apply(unaryOps[name], [converted(name, x, attrs)], attrs);
+}
+
+/** The operand of an operation that does not keep the dtype. */
+function converted(name: UnaryName, x: Tensor, attrs: UnaryAttrs): Tensor {
+  const what = unaryOps[name].name;
+  if (isFloating(x.dtype)) throw new DTypeError(`Cannot take the ${what} of ${x.dtype}: it is for integers and bool`);
+  if (x.dtype === "bool" && NOT_OF_BOOL.has(name)) {
+    throw new DTypeError(
+      `Cannot take the ${what} of a bool tensor: use logicalNot(), or convert it with .to({ dtype })`,
+    );
   }
-  return apply(unaryOps[name], [input], attrs);
+  if (name === "powScalar" && Number.isInteger(attrs.alpha) && attrs.alpha < 0) {
+    throw new RangeError(`Cannot raise ${x.dtype} to the power ${attrs.alpha}: convert it to a floating dtype first`);
+  }
+  if (!EXACT.has(name) || !areWhole(name, attrs)) return cast(x, "float32");
+  return name === "sign" || name === "bitwiseNot" ? x : cast(x, "int64");
 }

@@ -3,11 +3,13 @@
  *
  * @module
  */
+import { BINARY } from "../../ffi/op_ids.ts";
 import { ShapeError } from "../core/errors.ts";
+import { WRITTEN } from "../core/node.ts";
 import { applyView, empty, type Op, viewOf } from "../core/op.ts";
 import { formatShape, normalizeDim, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { copyInto, fillInto } from "./launch.ts";
+import { binaryInto, copyInto, fillInto } from "./launch.ts";
 
 /** An operation whose gradient is zero outside the window that `cut` gives of any tensor of the input's shape. */
 function windowOp<A>(
@@ -19,7 +21,15 @@ function windowOp<A>(
     name,
     outputShape: ([x], attrs) => outputShape(x.shape, attrs),
     forward: ([x], attrs, shape) => cut(x, attrs, shape, name),
-    vjp({ attrs, inputShapes, shape }, g) {
+    vjp(node, g) {
+      const { attrs, inputShapes, shape } = node;
+      const sum = node.sumSoFar(0);
+      if (sum !== null && sum.dtype === g.dtype) {
+        const place = cut(sum, attrs, shape, "grad");
+        binaryInto(place, BINARY.add, place, g);
+        place.dispose();
+        return [WRITTEN];
+      }
       const out = fillInto(empty(g.storage.device, inputShapes[0], g.dtype, "grad"), 0);
       copyInto(cut(out, attrs, shape, "grad"), g);
       return [out];
@@ -38,7 +48,7 @@ function sliceLike(name: string): Op<SliceAttrs> {
   return windowOp(
     name,
     (shape, { dim, length }) => shape.map((size, i) => i === dim ? length : size),
-    (x, { dim, start, length, step }, shape, origin) => {
+    (x, { dim, start, step }, shape, origin) => {
       const strides = step === 1 ? x.strides : x.strides.map((stride, i) => i === dim ? stride * step : stride);
       // A view without elements must not begin behind its storage.
       return viewOf(x, shape, strides, sizeOf(shape) === 0 ? x.offset : x.offset + start * x.strides[dim], origin);
@@ -113,8 +123,11 @@ function selectLike(name: string): Op<SelectAttrs> {
   return windowOp(
     name,
     (shape, { dim }) => shape.filter((_, i) => i !== dim),
-    (x, { dim, index }, shape, origin) =>
-      viewOf(x, shape, x.strides.filter((_, i) => i !== dim), x.offset + index * x.strides[dim], origin),
+    (x, { dim, index }, shape, origin) => {
+      // A view without elements must not begin behind its storage.
+      const offset = sizeOf(shape) === 0 ? x.offset : x.offset + index * x.strides[dim];
+      return viewOf(x, shape, x.strides.filter((_, i) => i !== dim), offset, origin);
+    },
   );
 }
 
@@ -229,7 +242,7 @@ const diagonalOp: Op<DiagonalAttrs> = windowOp<DiagonalAttrs>(
   (x, { dim1, dim2, offset }, shape, origin) => {
     const kept = x.strides.filter((_, i) => i !== dim1 && i !== dim2);
     const start = offset >= 0 ? offset * x.strides[dim2] : -offset * x.strides[dim1];
-    const isEmpty = shape[shape.length - 1] === 0;
+    const isEmpty = sizeOf(shape) === 0;
     return viewOf(
       x,
       shape,

@@ -7,7 +7,6 @@
 import { empty, viewOf } from "../core/op.ts";
 import { withScope } from "../core/scope.ts";
 import { CATEGORY } from "../core/storage.ts";
-import { Versions } from "../core/version.ts";
 import { copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -44,9 +43,9 @@ function flattenGroup(parameters: readonly Tensor[]): FlatBuffer {
     const place = (flat: Tensor, at: number): Tensor =>
       withScope(undefined, () => viewOf(flat, parameter.shape, parameter.strides, at, "flatten"));
     copyInto(place(values, offset), parameter);
-    parameter.rebind(values.storage, offset, new Versions());
+    parameter.rebind(values.storage.part(), offset);
     const slot = place(gradients, words + offset);
-    slot.versions = new Versions();
+    slot.rebind(gradients.storage.part(), slot.offset);
     if (parameter.grad !== null) {
       copyInto(slot, parameter.grad);
       parameter.grad.dispose();

@@ -187,7 +187,7 @@ export abstract class Optimizer<Settings extends object> {
         if (parameter.grad === null) continue;
         const gradient = usable(parameter.grad, parameter);
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
-        bump(parameter.versions, "an optimizer's step()");
+        bump(parameter.storage, "an optimizer's step()");
         this.advance(slot.numbers, group);
         if (run !== null && this.isElementwise && continues(run, parameter, gradient, slot)) {
           run.count = slot.offset - run.stateOffset + parameter.size;
@@ -337,6 +337,6 @@ function continues(run: Run, parameter: Tensor, gradient: Tensor, slot: Slot): b
   if (slot.buffers !== run.buffers || slot.isFirst !== run.isFirst) return false;
   for (const name in run.numbers) if (slot.numbers[name] !== run.numbers[name]) return false;
   return distance === nextOffset(0, run.count) &&
-    parameter.storage === run.parameter.storage && parameter.offset === run.parameter.offset + distance &&
-    gradient.storage === run.gradient.storage && gradient.offset === run.gradient.offset + distance;
+    parameter.storage.id === run.parameter.storage.id && parameter.offset === run.parameter.offset + distance &&
+    gradient.storage.id === run.gradient.storage.id && gradient.offset === run.gradient.offset + distance;
 }

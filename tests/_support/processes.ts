@@ -50,7 +50,7 @@ export class ScriptFolder implements Disposable {
 
 function command(args: string[], folder: ScriptFolder, options: CommandOptions): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", options.cli ?? CLI, ...args],
+    args: ["run", "--quiet", "-A", options.cli ?? CLI, ...args],
     cwd: options.cwd ?? folder.path,
     // No GPU and no colours, whatever machine this is.
     env: { NO_COLOR: "1", CUDA_VISIBLE_DEVICES: "", ACCELERATE_LIBRARY_DIR: folder.path, ...options.env },

@@ -1,6 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { philoxWords } from "../../src/core/philox.ts";
-import { batches, permutation, shardBatches } from "../../src/data/sampler.ts";
+import { PhiloxSource } from "../../src/data/random_order.ts";
+import { batches } from "../../src/data/sampler.ts";
+import { shardBatches } from "../../src/data/shard.ts";
+
+const permutation = (count: number, seed: number, epoch: number): number[] =>
+  new PhiloxSource(seed, epoch).randperm(count);
 
 function shard(count: number, batchSize: number, dropLast: boolean, rank: number): number[][] {
   const order = Array.from({ length: count }, (_, i) => i);
@@ -47,7 +52,7 @@ Deno.test("philoxWords() gives the known answers of the paper's reference for ke
   assertEquals(philoxWords(0, 0, 0).map((word) => word.toString(16)), ["6627e8d5", "e169c58d", "bc57ac4c", "9b00dbd8"]);
 });
 
-Deno.test("permutation() holds every index once and differs by seed and epoch", () => {
+Deno.test("PhiloxSource.randperm() holds every index once and differs by seed and epoch", () => {
   const order = permutation(1000, 5, 0);
   assertEquals([...order].sort((a, b) => a - b), Array.from({ length: 1000 }, (_, i) => i));
   assertEquals(permutation(1000, 5, 0), order);

@@ -45,7 +45,7 @@ const functions: Partial<Record<UnaryName, { exact: (x: number) => number; limit
   exp: { exact: Math.exp, limit: 1.3 },
   expm1: { exact: Math.expm1, limit: 1.6 },
   log: { exact: Math.log, limit: 1 },
-  log1p: { exact: Math.log1p, limit: 1.3 },
+  log1p: { exact: Math.log1p, limit: 1.5 },
   tanh: { exact: Math.tanh, limit: 1.6 },
   erf: { exact: erf, limit: 1.7 },
   sigmoid: { exact: (x) => 1 / (1 + Math.exp(-x)), limit: 2.5 },

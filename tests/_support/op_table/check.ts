@@ -20,6 +20,7 @@ import { Node } from "../../../src/core/node.ts";
 import type { Op } from "../../../src/core/op.ts";
 import { WITHOUT_16_BITS } from "../../op_table.ts";
 import { collectGarbage } from "../garbage.ts";
+import { stridedTensor } from "../strided.ts";
 import { type Case, casesOf, fingerprintOf, isFloatingRow } from "./cases.ts";
 import { assertGolden, assertLow, assertWithin } from "./compare.ts";
 import { type GoldenCase, goldenDType, type GoldenRow } from "./golden.ts";
@@ -59,29 +60,6 @@ function roundedTo(dtype: DType, values: readonly number[]): number[] {
   return tidy(() => numbersOf(tensor([...values], { dtype: "float32" }).to({ dtype })));
 }
 
-/** A tensor whose elements are neither at the beginning of its memory nor in row-major order, between values that would show. */
-function stridedTensor(values: readonly number[], shape: Shape, dtype: DType, device: DeviceName): Tensor {
-  const junk = dtype.includes("float") ? NaN : 1;
-  if (shape.length < 2) {
-    const spaced = [junk, ...values.flatMap((value) => [value, junk])];
-    const all = tensor(spaced, { dtype, device });
-    return shape.length === 0 ? all.select(0, 1) : all.slice({ start: 1, step: 2 });
-  }
-  const reversed = [...shape].reverse();
-  const lead = values.length / (reversed[0] || 1);
-  const moved = new Array<number>(lead).fill(junk);
-  const index = new Array<number>(shape.length).fill(0);
-  for (let k = 0; k < values.length; k++) {
-    // The element at `index` of the reversed shape is the one at the reversed index of the shape.
-    let at = 0;
-    for (let d = 0; d < shape.length; d++) at = at * shape[d] + index[shape.length - 1 - d];
-    moved.push(values[at]);
-    for (let d = shape.length - 1; d >= 0 && ++index[d] === reversed[d]; d--) index[d] = 0;
-  }
-  const base = tensor(moved, { shape: [reversed[0] + 1, ...reversed.slice(1)], dtype, device });
-  return base.narrow(0, 1, reversed[0]).permute(shape.map((_, d) => shape.length - 1 - d));
-}
-
 function makeInput(input: Input, shape: Shape, values: readonly number[], run: Run): Tensor {
   const dtype = input.dtype ?? run.dtype;
   const x = noGrad(() =>
@@ -109,6 +87,14 @@ function weightsFor(x: Tensor): Tensor {
   return tensor(values, { shape: x.shape, dtype: x.dtype, device: x.device });
 }
 
+/** The loss whose gradients are compared. With strided inputs the gradient of the output is strided too. */
+function lossOf(output: Tensor, layout: Layout): Tensor {
+  const weights = weightsFor(output);
+  if (layout === "contiguous" || output.shape.length < 2) return output.mul(weights).sum();
+  const reversed = output.shape.map((_, d) => output.shape.length - 1 - d);
+  return output.permute(reversed).mul(weights.permute(reversed)).sum();
+}
+
 function outputsOf(row: Row, inputs: Tensor[], run: Run): readonly Tensor[] {
   const result = row.run(inputs, { device: run.device, dtype: run.dtype });
   return result instanceof Tensor ? [result] : result;
@@ -134,7 +120,7 @@ function execute(run: Run): Result {
     };
     const roots = outputs.filter((output) => output.requiresGrad);
     if (!run.gradient || roots.length === 0) return { ...result, gradients: null };
-    roots.map((output) => output.mul(weightsFor(output)).sum()).reduce((a, b) => a.add(b)).backward();
+    roots.map((output) => lossOf(output, run.layout)).reduce((a, b) => a.add(b)).backward();
     const gradients = inputs.map((x) => {
       if (x.grad === null) return null;
       if (x.grad.dtype !== x.dtype) throw new Error(`a gradient is ${x.grad.dtype}, the input ${x.dtype}`);
@@ -182,7 +168,7 @@ const ENTRIES = 12;
 /** Compares gradients with central differences in float64, at up to ENTRIES elements of each input. */
 function assertNumeric(run: Run, gradients: readonly (number[] | null)[]): void {
   const { row, each } = run;
-  const lossOf = (input: number, entry: number, by: number): number =>
+  const totalAt = (input: number, entry: number, by: number): number =>
     tidy(() => {
       const values = each.values.map((list, i) => i === input ? list.with(entry, list[entry] + by) : list);
       const inputs = row.inputs.map((x, i) => makeInput(x, each.shapes[i], values[i], { ...run, gradient: false }));
@@ -199,7 +185,7 @@ function assertNumeric(run: Run, gradients: readonly (number[] | null)[]): void 
     const count = Math.min(ENTRIES, gradient.length);
     for (let k = 0; k < count; k++) {
       const entry = Math.floor(k * gradient.length / count);
-      const numeric = (lossOf(i, entry, STEP) - lossOf(i, entry, -STEP)) / (2 * STEP);
+      const numeric = (totalAt(i, entry, STEP) - totalAt(i, entry, -STEP)) / (2 * STEP);
       assertWithin(`gradient ${i} against central differences, element ${entry}`, [gradient[entry]], [numeric], () =>
         // Rounding of the loss divided by the step, and the third derivative.
         2e-6 * scale);

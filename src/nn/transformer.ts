@@ -1,0 +1,151 @@
+/**
+ * The layers of a transformer's encoder, as in `torch.nn`.
+ *
+ * @module
+ */
+import { type FusedActivation, linear } from "../ops/matmul.ts";
+import type { Tensor } from "../tensor.ts";
+import { ModuleList } from "./containers.ts";
+import { Dropout, Linear } from "./layers.ts";
+import { Module } from "./module.ts";
+import { MultiheadAttention } from "./multihead_attention.ts";
+import { LayerNorm } from "./normalization.ts";
+
+/** Options of {@link TransformerEncoderLayer}. */
+export interface TransformerEncoderLayerOptions {
+  /** Size between the two linear layers. Default 2048. */
+  dimFeedforward?: number;
+  /** Probability that an element, or a weight of attention, is dropped in training. Default 0.1. */
+  dropout?: number;
+  /** Between the two linear layers: `"relu"`, `"gelu"` (exact), or a function. Default `"relu"`. */
+  activation?: "relu" | "gelu" | ((x: Tensor) => Tensor);
+  /** Added to the variance of the normalisations. Default 1e-5. */
+  layerNormEps?: number;
+  /** Whether inputs are (batch, length, dim) and not (length, batch, dim). Default false, as in PyTorch. */
+  batchFirst?: boolean;
+  /** Whether attention and the linear layers are preceded by their normalisation, not followed. Default false. */
+  normFirst?: boolean;
+  /** Whether there are biases. Default true. */
+  bias?: boolean;
+}
+
+/** Options of the forward pass of an encoder layer. */
+export interface EncoderInputs {
+  /** See `attnMask` of {@link MultiheadAttention}. */
+  srcMask?: Tensor | null;
+  /** See `keyPaddingMask` of {@link MultiheadAttention}. */
+  srcKeyPaddingMask?: Tensor | null;
+  /** Every position sees itself and what is before it. Default false. */
+  isCausal?: boolean;
+}
+
+/**
+ * Attention of a sequence to itself and two linear layers, each with a residual connection and a layer normalisation:
+ * `torch.nn.TransformerEncoderLayer` (Vaswani et al., NeurIPS 2017), with its state-dict keys. Shapes: (length, batch, dModel), or
+ * (batch, length, dModel) with `batchFirst`, or (length, dModel), to the same.
+ *
+ * @example A block of a GPT
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { nn, randn } from "../../mod.ts";
+ * const block = new nn.TransformerEncoderLayer(16, 4, { dimFeedforward: 64, activation: "gelu", batchFirst: true, normFirst: true });
+ * assert(block.forward(randn([2, 5, 16]), { isCausal: true }).shape.join() === "2,5,16");
+ * ```
+ */
+export class TransformerEncoderLayer extends Module {
+  readonly self_attn: MultiheadAttention;
+  readonly linear1: Linear;
+  readonly dropout: Dropout;
+  readonly linear2: Linear;
+  readonly norm1: LayerNorm;
+  readonly norm2: LayerNorm;
+  readonly dropout1: Dropout;
+  readonly dropout2: Dropout;
+  readonly normFirst: boolean;
+  readonly #activation: "relu" | "gelu" | ((x: Tensor) => Tensor);
+  readonly #clone: () => TransformerEncoderLayer;
+
+  constructor(dModel: number, nHead: number, options: TransformerEncoderLayerOptions = {}) {
+    super();
+    const { dimFeedforward = 2048, dropout = 0.1, activation = "relu", layerNormEps = 1e-5 } = options;
+    const { batchFirst = false, normFirst = false, bias = true } = options;
+    this.self_attn = new MultiheadAttention(dModel, nHead, { dropout, bias, batchFirst });
+    this.linear1 = new Linear(dModel, dimFeedforward, { bias });
+    this.dropout = new Dropout(dropout);
+    this.linear2 = new Linear(dimFeedforward, dModel, { bias });
+    this.norm1 = new LayerNorm(dModel, { eps: layerNormEps, bias });
+    this.norm2 = new LayerNorm(dModel, { eps: layerNormEps, bias });
+    this.dropout1 = new Dropout(dropout);
+    this.dropout2 = new Dropout(dropout);
+    this.normFirst = normFirst;
+    this.#activation = activation;
+    this.#clone = () => new TransformerEncoderLayer(dModel, nHead, options);
+  }
+
+  /** A layer of the same shape with the same values. */
+  clone(): TransformerEncoderLayer {
+    const copy = this.#clone();
+    copy.loadStateDict(this.stateDict());
+    return copy;
+  }
+
+  override forward(src: Tensor, inputs: EncoderInputs = {}): Tensor {
+    if (this.normFirst) {
+      const attended = src.add(this.#attend(this.norm1.forward(src), inputs));
+      return attended.add(this.#feedForward(this.norm2.forward(attended)));
+    }
+    const attended = this.norm1.forward(src.add(this.#attend(src, inputs)));
+    return this.norm2.forward(attended.add(this.#feedForward(attended)));
+  }
+
+  #attend(x: Tensor, { srcMask = null, srcKeyPaddingMask = null, isCausal = false }: EncoderInputs): Tensor {
+    const masks = { attnMask: srcMask, keyPaddingMask: srcKeyPaddingMask, isCausal, needWeights: false };
+    return this.dropout1.forward(this.self_attn.forward(x, x, x, masks)[0]);
+  }
+
+  #feedForward(x: Tensor): Tensor {
+    const { weight, bias } = this.linear1;
+    const activation = this.#activation;
+    const fused: FusedActivation = typeof activation === "string" ? activation : "none";
+    const hidden = linear(x, weight, bias, fused);
+    const active = typeof activation === "string" ? hidden : activation(hidden);
+    return this.dropout2.forward(this.linear2.forward(this.dropout.forward(active)));
+  }
+}
+
+/**
+ * Encoder layers one after another: `torch.nn.TransformerEncoder`. Every layer starts with the values of the one that is given, as in
+ * PyTorch; keys are `layers.0...`.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { nn, randn } from "../../mod.ts";
+ * const layer = new nn.TransformerEncoderLayer(16, 4, { dimFeedforward: 32, batchFirst: true });
+ * const encoder = new nn.TransformerEncoder(layer, 2, { norm: new nn.LayerNorm(16) });
+ * assert(encoder.forward(randn([2, 5, 16])).shape.join() === "2,5,16");
+ * ```
+ */
+export class TransformerEncoder extends Module {
+  readonly layers: ModuleList<TransformerEncoderLayer>;
+  readonly norm: Module | null;
+
+  constructor(
+    encoderLayer: TransformerEncoderLayer,
+    numLayers: number,
+    { norm = null }: { norm?: Module | null } = {},
+  ) {
+    super();
+    if (!Number.isInteger(numLayers) || numLayers < 1) {
+      throw new RangeError(`Cannot make a TransformerEncoder of ${numLayers} layers: it must be a positive integer`);
+    }
+    this.layers = new ModuleList(Array.from({ length: numLayers }, () => encoderLayer.clone()));
+    this.norm = norm;
+  }
+
+  override forward(src: Tensor, inputs: EncoderInputs = {}): Tensor {
+    let out = src;
+    for (const layer of this.layers) out = layer.forward(out, inputs);
+    return this.norm === null ? out : this.norm.forward(out);
+  }
+}
