@@ -57,6 +57,31 @@ export const AX = {
   EPILOGUE_GELU_GRAD: 7,
   /** the same for the approximation by tanh */
   EPILOGUE_GELU_TANH_GRAD: 8,
+  CUMULATE_SUM: 0,
+  CUMULATE_PROD: 1,
+  SOFTMAX: 0,
+  LOG_SOFTMAX: 1,
+  LOGSUMEXP: 2,
+  LAYER_NORM: 0,
+  RMS_NORM: 1,
+  /** d^2 */
+  LOSS_MSE: 0,
+  /** |d| */
+  LOSS_L1: 1,
+  /** d^2 / (2 beta) where |d| < beta, else |d| - beta / 2 */
+  LOSS_SMOOTH_L1: 2,
+  /** -(y log(sigmoid(x)) + (1 - y) log(1 - sigmoid(x))) */
+  LOSS_BCE_WITH_LOGITS: 3,
+  /** y (log(y) - x), 0 log(0) = 0 */
+  LOSS_KL_DIV: 4,
+  /** exp(y) (y - x) */
+  LOSS_KL_DIV_LOG: 5,
+  ATTENTION_CAUSAL: 1,
+  ATTENTION_NO_MASK: 0,
+  ATTENTION_BOOL_MASK: 1,
+  ATTENTION_ADDED_MASK: 2,
+  POOL_ADAPTIVE: 1,
+  POOL_INCLUDE_PADDING: 2,
   OPTIMIZER_SGD: 0,
   OPTIMIZER_ADAM: 1,
   OPTIMIZER_LION: 2,
@@ -67,6 +92,7 @@ export const AX = {
   STEP_NESTEROV: 2,
   STEP_FIRST: 4,
   OPTIMIZER_NUMBERS: 10,
+  NORM_BLOCK: 16384,
   COMM_SUM: 0,
   COMM_MAX: 1,
   COMM_MIN: 2,
