@@ -177,6 +177,15 @@ for (const threads of ["1", "2"]) {
   );
 }
 
+await compare(
+  {
+    median: { what: "training step of a small GPT", unit: "ms/step" },
+    residentBytes: { what: "training step of a small GPT, resident memory", unit: "bytes" },
+  },
+  () => json(Deno.execPath(), ["run", "-A", here("gpt_step.ts")]),
+  () => json(python, [here("peers/gpt_step.py")]),
+);
+
 if (options.out !== undefined) {
   const commit = (await run("git", ["-C", here(".."), "rev-parse", "HEAD"])).trim();
   const cpu = /model name\s*:\s*(.*)/.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1] ?? "unknown";
