@@ -139,6 +139,40 @@ await compare(
   () => json(python, [here("peers/convolution.py"), "2"]),
 );
 
+const elementwise = [
+  ...[
+    "relu",
+    "add",
+    "mul",
+    "add number",
+    "add scalar tensor",
+    "add row",
+    "mul column",
+    "add transposed",
+    "copy transposed",
+  ],
+  ...[
+    "compare",
+    "add bfloat16",
+    "to bfloat16",
+    "mask to float32",
+    "sum dim 0",
+    "sum dim 1",
+    "sum all",
+    "max dim 0",
+    "argmax dim 1",
+  ],
+];
+for (const threads of ["1", "2"]) {
+  await compare(
+    Object.fromEntries(
+      elementwise.map((name) => [name, { what: `${name}, (4096, 1024), ${threads} thread(s)`, unit: "ms" }]),
+    ),
+    () => json(Deno.execPath(), ["run", "-A", here("elementwise.ts")], { ACCELERATE_NUM_THREADS: threads }),
+    () => json(python, [here("peers/elementwise.py"), threads]),
+  );
+}
+
 if (options.out !== undefined) {
   const commit = (await run("git", ["-C", here(".."), "rev-parse", "HEAD"])).trim();
   const cpu = /model name\s*:\s*(.*)/.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1] ?? "unknown";
