@@ -118,6 +118,22 @@ bool runContiguous(const BlockMap& map, int64_t count) {
   return true;
 }
 
+// Rows whose operands are all read and written where they are: one call each, and nothing else.
+bool runRows(const BlockMap& map, const View* views, int64_t rows, int64_t cols) {
+  if (map.kernel == nullptr || cols < kTileElements / 4 || cols > 8 * kTileElements) return false;
+  for (int k = 0; k < map.operand_count; ++k) {
+    if (!views[k].isDirect(1, cols)) return false;
+  }
+  parallelFor(rows, kGrain / cols + 1, [&](int64_t begin, int64_t end) {
+    void* at[kMaxOperands];
+    for (int64_t row = begin; row < end; ++row) {
+      for (int k = 0; k < map.operand_count; ++k) at[k] = views[k].data + row * views[k].row_stride * views[k].bytes;
+      map.kernel(map.body, cols, at);
+    }
+  });
+  return true;
+}
+
 }  // namespace
 
 int32_t mapBlocks(const BlockMap& map, double element_count, const int32_t* layout, int32_t ndim) {
@@ -135,6 +151,7 @@ int32_t mapBlocks(const BlockMap& map, double element_count, const int32_t* layo
   for (int dim = 0; dim < ndim - 2; ++dim) batches *= size(dim);
   const int64_t rows = ndim > 1 ? size(ndim - 2) : 1, cols = ndim > 0 ? size(ndim - 1) : contiguous_count;
   if (batches * rows * cols == 0) return AX_OK;
+  if (batches == 1 && runRows(map, views, rows, cols)) return AX_OK;
   const Tiling t = chooseTiling(map, views, rows, cols);
   parallelFor(batches * t.row_tiles * t.col_tiles, kGrain / (t.tile_rows * t.tile_cols) + 1, [&](int64_t begin, int64_t end) {
     Buffers buffers;

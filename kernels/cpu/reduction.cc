@@ -340,7 +340,7 @@ template <class C>
 int32_t argReduceBlocks(int64_t* out, const Operand& x, const Walk& walk, bool maximum) {
   const int64_t kept = walk.keptCount(), total = walk.reducedCount();
   if (kept == 0) return AX_OK;
-  if (isByColumns(walk)) return argReduceColumns<C>(out, x, walk, maximum);
+  if (isByColumns(walk) && total <= INT32_MAX) return argReduceColumns<C>(out, x, walk, maximum);
   const int64_t pieces = piecesFor(kept, total, 1);
   Best<C> partial[16 * kMaxPieces];
   const auto run = maximum ? reduceRun<maths::Max, C> : reduceRun<maths::Min, C>;

@@ -22,24 +22,38 @@ int32_t reduceBlocks(const Reduction<C>& f, const Operand& out, const Operand& x
 template <class C>
 int32_t argReduceBlocks(int64_t* out, const Operand& x, const Walk& walk, bool maximum);
 
-// Lanes that are combined pairwise: independent chains of additions, and rounding errors that grow with the logarithm.
+// Combines the lanes pairwise.
 template <class F, class C>
-C reduceRun(const C* x, int64_t count) {
-  constexpr int kLanes = 64;
-  C lanes[kLanes];
-  const int used = count < 2 * kLanes ? 4 : kLanes;
-  for (int lane = 0; lane < used; ++lane) lanes[lane] = F::template identity<C>();
-  int64_t i = 0;
-  if (used == kLanes) {
-    for (; i + kLanes <= count; i += kLanes) {
-      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = F::template combine<C>(lanes[lane], F::template map<C>(x[i + lane]));
-    }
-  }
-  for (; i < count; ++i) lanes[i % used] = F::template combine<C>(lanes[i % used], F::template map<C>(x[i]));
-  for (int width = used / 2; width > 0; width /= 2) {
+C foldLanes(C* lanes, int count) {
+  for (int width = count / 2; width > 0; width /= 2) {
     for (int lane = 0; lane < width; ++lane) lanes[lane] = F::template combine<C>(lanes[lane], lanes[lane + width]);
   }
   return lanes[0];
+}
+
+// Lanes are independent chains of additions. They start anew after a few steps, so that rounding errors stay small.
+template <class F, class C>
+C reduceRun(const C* x, int64_t count) {
+  constexpr int kLanes = 64, kFew = 4;
+  constexpr int64_t kChunk = 16 * kLanes;
+  C lanes[kLanes], totals[kLanes];
+  int64_t i = 0;
+  if (count < 2 * kLanes) {
+    for (int lane = 0; lane < kFew; ++lane) lanes[lane] = F::template identity<C>();
+    for (; i < count; ++i) lanes[i % kFew] = F::template combine<C>(lanes[i % kFew], F::template map<C>(x[i]));
+    return foldLanes<F, C>(lanes, kFew);
+  }
+  for (int lane = 0; lane < kLanes; ++lane) totals[lane] = F::template identity<C>();
+  while (i < count) {
+    const int64_t end = count - i < kChunk ? count : i + kChunk;
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = F::template identity<C>();
+    for (; i + kLanes <= end; i += kLanes) {
+      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = F::template combine<C>(lanes[lane], F::template map<C>(x[i + lane]));
+    }
+    for (int lane = 0; i < end; ++i, ++lane) lanes[lane] = F::template combine<C>(lanes[lane], F::template map<C>(x[i]));
+    for (int lane = 0; lane < kLanes; ++lane) totals[lane] = F::template combine<C>(totals[lane], lanes[lane]);
+  }
+  return foldLanes<F, C>(totals, kLanes);
 }
 
 template <class F, class C>

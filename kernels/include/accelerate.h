@@ -421,7 +421,8 @@ AX_OP int32_t ax_batch_norm_forward(int32_t dtype, uint32_t out, double out_offs
                                     double x_offset, uint32_t weight, double weight_offset, uint32_t bias, double bias_offset,
                                     const void* settings);
 
-// Gradients of x, weight and bias; an output of id 0 is not wanted. `mask` (id 0: none; offset 0) is the output of a fused ReLU.
+// Gradients of x, weight and bias; an output of id 0 is not wanted. `mask` (id 0: none; offset 0) is the output of a fused ReLU; with it
+// `out` must be there.
 AX_OP int32_t ax_batch_norm_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t weight_out, double weight_out_offset,
                                      uint32_t bias_out, double bias_out_offset, uint32_t gradient, double gradient_offset,
                                      uint32_t x, double x_offset, uint32_t mask, uint32_t weight, double weight_offset,

@@ -22,6 +22,7 @@ const NOT_OPERATIONS: Readonly<Record<string, string>> = {
   "Tensor.toArray": "reads",
   "Tensor.toString": "prints: tests/format_test.ts",
   "Tensor.allClose": "gives a boolean",
+  "Tensor.equal": "gives a boolean: tests/ops/host_values_test.ts",
   "Tensor.checkLive": "throws or does nothing",
   "Tensor.releaseAt": "lifetime",
   "Tensor.rebind": "lifetime of parameters",
