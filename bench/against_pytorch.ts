@@ -116,6 +116,28 @@ for (const threads of ["1", "2"]) {
     () => json(python, [here("peers/matmul.py"), threads]),
   );
 }
+await compare(
+  {
+    loader: { what: "epoch of mnist_cnn.ts, 2 threads", unit: "ms" },
+    inOrder: { what: "the same without a loader, 2 threads", unit: "ms" },
+  },
+  () => json(Deno.execPath(), ["run", "-A", here("cnn_epoch.ts")], { ACCELERATE_NUM_THREADS: "2" }),
+  () => json(python, [here("peers/cnn_epoch.py"), "2"]),
+);
+const convolutions = [
+  "3x3 of 3 channels",
+  "3x3",
+  "3x3 of 7x7",
+  "1x1",
+  "3x3 stride 2",
+  "7x7 stride 2",
+  "depthwise 3x3",
+].flatMap((name) => [`${name}, forward`, `${name}, forward and backward`]);
+await compare(
+  Object.fromEntries(convolutions.map((name) => [name, { what: `conv2d ${name}`, unit: "ms" }])),
+  () => json(Deno.execPath(), ["run", "-A", here("convolution.ts")], { ACCELERATE_NUM_THREADS: "2" }),
+  () => json(python, [here("peers/convolution.py"), "2"]),
+);
 
 const elementwise = [
   ...[

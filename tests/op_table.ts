@@ -73,5 +73,7 @@ export const FAMILIES: Readonly<Record<string, readonly Row[]>> = {
  */
 export const WITHOUT_16_BITS: ReadonlySet<string> = new Set([
   "loss",
+  "norm",
+  "softmax",
   "matmul",
 ]);
