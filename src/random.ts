@@ -51,10 +51,8 @@ export function randLike(like: Tensor, options: TensorOptions = {}): Tensor {
   return rand(like.shape, optionsLike(like, options));
 }
 
-/** Normal random numbers of mean 0 and deviation 1. */
-export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
-  const out = make(shape, options, "randn");
-  checkFloating(out, "randn");
+/** Fills with normal numbers. */
+export function normalInto(out: Tensor, mean: number, std: number): Tensor {
   const { seedLow, seedHigh, counter } = takeRandom(out.size);
   const library = out.storage.device.library;
   check(
@@ -63,8 +61,8 @@ export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
       out.storage.id,
       out.offset,
       out.size,
-      0,
-      1,
+      mean,
+      std,
       seedLow,
       seedHigh,
       counter,
@@ -72,7 +70,14 @@ export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
     "ax_random_normal",
     library,
   );
-  return finished(out, options);
+  return out;
+}
+
+/** Normal random numbers of mean 0 and deviation 1. */
+export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
+  const out = make(shape, options, "randn");
+  checkFloating(out, "randn");
+  return finished(normalInto(out, 0, 1), options);
 }
 
 /** Normal random numbers of mean 0 and deviation 1, of the same shape, dtype and device. */

@@ -461,6 +461,16 @@ AX_OP int32_t ax_adafactor_step(int32_t dtype, uint32_t parameter, double parame
                                 double cols, const void* hyper);
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Norms of gradients
+// ---------------------------------------------------------------------------------------------------------------------
+
+enum { AX_NORM_BLOCK = 16384 };
+
+// For each block of AX_NORM_BLOCK elements of x (contiguous, the last block may be smaller), out (blocks, float64) = the sum of
+// |x|^p for p > 0; for infinity the largest |x|. float32, float64, bfloat16, float16.
+AX_OP int32_t ax_norm_blocks(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p);
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Collectives
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -22,9 +22,11 @@ export interface SavedHolder {
   /** Learns that a source has the tensors, and gives them on demand. */
   defer(source: SavedSource): void;
   readonly isReleased: boolean;
+  /** Equal for the same step of two runs of one computation. */
+  readonly identity: unknown;
 }
 
-/** Who can compute saved tensors again: see checkpoint.ts. */
+/** Who can compute saved tensors again: see recompute.ts. */
 export interface SavedSource {
   /** Fills all holders that were deferred to it. */
   provide(): void;
@@ -194,6 +196,11 @@ export class Node<A = any> implements SavedHolder {
 
   get isReleased(): boolean {
     return this.#releasedWhen !== null;
+  }
+
+  /** @internal The operation: see {@link SavedHolder}. */
+  get identity(): unknown {
+    return this.op;
   }
 
   /** Tells a node from a leaf at the end of an edge; `instanceof` would walk the leaf's chain of classes. */
