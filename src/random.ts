@@ -11,32 +11,11 @@ import { takeRandom } from "./core/random.ts";
 import type { Shape } from "./core/shape.ts";
 import { finished, make, optionsLike, type TensorOptions } from "./making.ts";
 import { cast, writeBytes } from "./ops/copy.ts";
+import { normalInto, uniformInto } from "./ops/random.ts";
 import type { Tensor } from "./tensor.ts";
 
 function checkFloating(out: Tensor, name: string): void {
   if (!isFloating(out.dtype)) throw new DTypeError(`Cannot make ${out.dtype} with ${name}(): use randint()`);
-}
-
-/** Fills with uniform numbers in [low, high). */
-export function uniformInto(out: Tensor, low: number, high: number): Tensor {
-  const { seedLow, seedHigh, counter } = takeRandom(out.size);
-  const library = out.storage.device.library;
-  check(
-    library.ax_random_uniform(
-      dtypeId(out.dtype),
-      out.storage.id,
-      out.offset,
-      out.size,
-      low,
-      high,
-      seedLow,
-      seedHigh,
-      counter,
-    ),
-    "ax_random_uniform",
-    library,
-  );
-  return out;
 }
 
 /** Uniform random numbers in [0, 1). */
@@ -49,28 +28,6 @@ export function rand(shape: Shape, options: TensorOptions = {}): Tensor {
 /** Uniform random numbers in [0, 1), of the same shape, dtype and device. */
 export function randLike(like: Tensor, options: TensorOptions = {}): Tensor {
   return rand(like.shape, optionsLike(like, options));
-}
-
-/** Fills with normal numbers. */
-export function normalInto(out: Tensor, mean: number, std: number): Tensor {
-  const { seedLow, seedHigh, counter } = takeRandom(out.size);
-  const library = out.storage.device.library;
-  check(
-    library.ax_random_normal(
-      dtypeId(out.dtype),
-      out.storage.id,
-      out.offset,
-      out.size,
-      mean,
-      std,
-      seedLow,
-      seedHigh,
-      counter,
-    ),
-    "ax_random_normal",
-    library,
-  );
-  return out;
 }
 
 /** Normal random numbers of mean 0 and deviation 1. */

@@ -29,8 +29,13 @@ struct Pass {
 };
 
 // Part of a tile that is stored at once: `count` elements of every row from `from` on go to `to`; `room` elements may be written there.
-struct Segment {
+struct TileSegment {
   int64_t from, count, to, room;
+};
+
+// Neighbouring positions from `position` on that are packed into a tile from `place` on.
+struct TileRun {
+  int64_t position, place, count;
 };
 
 // From in (batch, groups * channels, in_pixels) to out (batch, groups * rows, out_height, out_width). Mask and bias may be null.
@@ -47,7 +52,8 @@ template <class T>
 class Correlation : CorrelationOperands<T> {
   using O = CorrelationOperands<T>;
   using C = Compute<T>;
-  using O::batch, O::groups, O::channels, O::rows, O::out_height, O::out_width, O::in_pixels, O::whole, O::relu, O::out, O::in, O::mask, O::bias;
+  using O::batch, O::groups, O::channels, O::rows, O::out_height, O::out_width, O::in_pixels;
+  using O::whole, O::relu, O::out, O::in, O::mask, O::bias;
 
  public:
   explicit Correlation(const O& operands)
@@ -67,7 +73,7 @@ class Correlation : CorrelationOperands<T> {
     C* const weights = scratch.atLeast<C>(total);
     if (weights == nullptr) return failMemory();
     for (int64_t i = 0; i < pass_count; ++i) pack(weights + passes[i].weights, passes[i], weight);
-    const Blocks blocks = Blocks::choose(whole, batch, channels, sizeof(C), kPlaneBytes, kPlanePositions);
+    const PlaneBlocks blocks = PlaneBlocks::choose(whole, batch, channels, sizeof(C), kPlaneBytes, kPlanePositions);
     const int64_t units = blocks.count() * groups;
     const int64_t splits = std::min(panels_, std::max(threadCount() / std::max(units, int64_t{1}), int64_t{1}));
     const int64_t cost = rows * (all_taps + channels) * blocks.images * blocks.rows * whole.width.pitch / splits;
@@ -154,7 +160,8 @@ class Correlation : CorrelationOperands<T> {
       const Pass& pass = passes[i];
       const int64_t taps = tapsOf(pass), panel = panelOf(pass);
       const C* const weights = all_weights + pass.weights + unit.group * panels_ * panel;
-      const int64_t all = unit.last_panel - unit.first_panel, few = std::max(kWeightBytes / static_cast<int64_t>(panel * sizeof(C)), int64_t{1});
+      const int64_t all = unit.last_panel - unit.first_panel;
+      const int64_t few = std::max(kWeightBytes / static_cast<int64_t>(panel * sizeof(C)), int64_t{1});
       const int64_t together = paysToPack(layout, pass, all) ? all : few;
       for (int64_t p = unit.first_panel; p < unit.last_panel; p += together) {
         const int64_t count = std::min(unit.last_panel - p, together);
@@ -177,10 +184,10 @@ class Correlation : CorrelationOperands<T> {
     Packed packed;
     const bool is_packed = paysToPack(layout, pass, count) && preparePacked(&packed, packed_scratch, taps);
     for (int64_t q = 0; is_packed ? !walk.isAtEnd() : q < layout.end(); q += positions_) {
-      Segment segments[4 * kWidth];
+      TileSegment segments[4 * kWidth];
       int segment_count;
       if (is_packed) {
-        int64_t runs[4 * kWidth][3];
+        TileRun runs[4 * kWidth];
         int run_count;
         segment_count = walk.nextOutputs(segments, runs, &run_count, positions_);
         packTile(packed.tile, planes, offsets, taps, runs, run_count);
@@ -216,8 +223,9 @@ class Correlation : CorrelationOperands<T> {
     const int64_t run = pass.width.end - pass.width.begin;
     if (pass.width.step != 1 || pass.height.step != 1 || run < 1) return false;
     const int64_t outputs = layout.images * layout.height.positions * run;
-    const int64_t saved = (ceilDivide(layout.end(), positions_) - ceilDivide(outputs, positions_)) * count * height_ * tileVectors(static_cast<int>(height_));
-    return saved > ceilDivide(outputs, positions_) * (4 + 3 * (positions_ / run + 1));
+    const int64_t tiles = ceilDivide(layout.end(), positions_), packed_tiles = ceilDivide(outputs, positions_);
+    const int64_t saved = (tiles - packed_tiles) * count * height_ * tileVectors(static_cast<int>(height_));
+    return saved > packed_tiles * (4 + 3 * (positions_ / run + 1));
   }
 
   bool preparePacked(Packed* packed, PlaneScratch& scratch, int64_t taps) const {
@@ -230,14 +238,14 @@ class Correlation : CorrelationOperands<T> {
   }
 
   // Copies whole vectors: what is written behind a run is overwritten by the next one.
-  void packTile(C* tile, const C* planes, const int64_t* offsets, int64_t taps, const int64_t (*runs)[3], int run_count) const {
+  void packTile(C* tile, const C* planes, const int64_t* offsets, int64_t taps, const TileRun* runs, int run_count) const {
     using V = typename ConvVector<C>::type;
     constexpr int64_t kWidth = ConvVector<C>::kWidth;
     for (int64_t p = 0; p < taps; ++p, tile += positions_) {
       for (int i = 0; i < run_count; ++i) {
-        const C* const from = planes + offsets[p] + runs[i][0];
-        for (int64_t j = 0; j < runs[i][2]; j += kWidth) {
-          *reinterpret_cast<V*>(tile + runs[i][1] + j) = *reinterpret_cast<const V*>(from + j);
+        const C* const from = planes + offsets[p] + runs[i].position;
+        for (int64_t j = 0; j < runs[i].count; j += kWidth) {
+          *reinterpret_cast<V*>(tile + runs[i].place + j) = *reinterpret_cast<const V*>(from + j);
         }
       }
     }
@@ -256,7 +264,7 @@ class Correlation : CorrelationOperands<T> {
     bool isAtEnd() const { return at_ >= stop_; }
 
     // The runs up to position `stop`; `to` counts from the beginning of the first image's channel.
-    int next(Segment* segments, int64_t stop) {
+    int next(TileSegment* segments, int64_t stop) {
       const int64_t start = at_;
       int count = 0;
       while (at_ < stop) {
@@ -268,8 +276,8 @@ class Correlation : CorrelationOperands<T> {
       return count;
     }
 
-    // The same for the next `wanted` outputs without what lies between them; runs: position, place in the tile, count.
-    int nextOutputs(Segment* segments, int64_t (*runs)[3], int* run_count, int64_t wanted) {
+    // The same for the next `wanted` outputs, without what lies between them.
+    int nextOutputs(TileSegment* segments, TileRun* runs, int* run_count, int64_t wanted) {
       int64_t filled = 0;
       int count = 0;
       *run_count = 0;
@@ -280,10 +288,7 @@ class Correlation : CorrelationOperands<T> {
           continue;
         }
         count = add(segments, count, filled, end - begin, begin);
-        int64_t* const run = runs[(*run_count)++];
-        run[0] = begin;
-        run[1] = filled;
-        run[2] = end - begin;
+        runs[(*run_count)++] = {begin, filled, end - begin};
         filled += end - begin;
         at_ = end;
       }
@@ -301,10 +306,10 @@ class Correlation : CorrelationOperands<T> {
     }
 
     // Outputs from `position` on in the current line; they extend the segment before where they follow it.
-    int add(Segment* segments, int count, int64_t from, int64_t size, int64_t position) const {
+    int add(TileSegment* segments, int count, int64_t from, int64_t size, int64_t position) const {
       const int64_t to = first_ + image_ + row_ * height_.step * out_width_ + (position - line_) * width_.step;
       if (count > 0) {
-        Segment& before = segments[count - 1];
+        TileSegment& before = segments[count - 1];
         if (width_.step == 1 && before.from + before.count == from && before.to + before.count == to) {
           before.count += size;
           return count;
@@ -321,7 +326,7 @@ class Correlation : CorrelationOperands<T> {
     int64_t at_ = 0, line_ = 0, row_ = 0, image_ = 0;
   };
 
-  void store(T* to, const C* tile, int64_t height, const Segment& segment, int64_t step) const {
+  void store(T* to, const C* tile, int64_t height, const TileSegment& segment, int64_t step) const {
     constexpr int64_t kWidth = ConvVector<C>::kWidth;
     const int64_t vectors = ceilDivide(segment.count, kWidth), pixels = out_height * out_width;
     for (int64_t i = 0; i < height; ++i) {

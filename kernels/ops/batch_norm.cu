@@ -189,8 +189,8 @@ int32_t backward(int32_t dtype, uint32_t out, double oo, uint32_t weight_out, do
                  double go, uint32_t x, double xo, uint32_t mask, uint32_t weight, double wo, uint32_t statistics,
                  const BatchNormSettings& s) {
   const int64_t batch = static_cast<int64_t>(s.batch), channels = static_cast<int64_t>(s.channels), pixels = static_cast<int64_t>(s.pixels);
-  BatchNormBackward<T> body{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, ChannelWalk::of(batch, channels, pixels),
-                            channels, pixels, s.weight_beta, s.bias_beta, s.is_training != 0};
+  BatchNormBackward<T> body{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                            ChannelWalk::of(batch, channels, pixels), channels, pixels, s.weight_beta, s.bias_beta, s.is_training != 0};
   const double count = s.batch * s.channels * s.pixels;
   AX_TRY(atIfGiven(out, oo, count, dtype, &body.out));
   AX_TRY(atIfGiven(weight_out, wgo, s.channels, dtype, &body.weight_out));

@@ -9,7 +9,7 @@ import type { Op } from "./op.ts";
 import { formatShape, type Shape } from "./shape.ts";
 import { clock } from "./version.ts";
 
-/** What a `vjp` returns for an input whose gradient it has written into the sink itself. */
+/** What a `vjp` returns for an input whose gradient it has written into its place itself: see `sink` and `sumSoFar` of {@link Node}. */
 export const WRITTEN: unique symbol = Symbol("gradient written into its sink");
 
 /** One gradient: a tensor, nothing, or already in its place. */
@@ -192,6 +192,19 @@ export class Node<A = any> implements SavedHolder {
   sinkBeta(index: number): number {
     const edge = this.edges[index];
     return edge === null || edge.isNode || edge.grad === null ? 0 : 1;
+  }
+
+  /**
+   * The gradient that the operation behind input `index` has collected from others so far, when nobody else sees its memory. A `vjp`
+   * whose part is zero almost everywhere may add to it and return {@link WRITTEN}.
+   */
+  sumSoFar(index: number): Tensor | null {
+    const edge = this.edges[index];
+    if (edge === null || !edge.isNode) return null;
+    const { gradient } = edge;
+    const isOwn = gradient !== null && gradient.isContiguous && gradient.shape.length > 0 &&
+      gradient.storage.references === 1;
+    return isOwn ? gradient : null;
   }
 
   get isReleased(): boolean {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { arange, empty, full, uniformInto, zeros } from "../creation.ts";
+import { arange, empty, full, zeros } from "../creation.ts";
+import { uniformInto } from "../ops/random.ts";
 import { isFloating } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";

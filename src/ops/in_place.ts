@@ -128,7 +128,9 @@ function lastElement(x: Tensor): number {
 
 /** An operand that can be read while `x` is written: itself, or a copy where it may share some memory with `x`. */
 function readable(x: Tensor, other: Tensor, name: string): Tensor {
-  if (x.storage.id !== other.storage.id || x.size === 0 || other.size === 0) return other;
+  // Scalars share a storage without sharing memory; offsets count elements, so only those of one dtype can be compared.
+  const isApart = x.storage.id !== other.storage.id || x.dtype !== other.dtype;
+  if (isApart || x.size === 0 || other.size === 0) return other;
   if (lastElement(x) < other.offset || lastElement(other) < x.offset) return other;
   const isSame = x.offset === other.offset && sameShape(x.shape, other.shape) && sameShape(x.strides, other.strides);
   if (isSame) return other;

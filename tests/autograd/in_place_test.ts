@@ -306,6 +306,18 @@ for (const device of devices()) {
     assertEquals(d.slice({ step: 2 }).add_(d.narrow(0, 0, 4)).toArray(), [0, 3, 6, 9]);
   });
 
+  test("scalars of different dtypes at the same offset, counted in elements, do not overlap", () => {
+    const narrow = tensor(0.5, { device });
+    const held = [tensor(0, { dtype: "float64", device })];
+    while (held.at(-1)!.offset !== narrow.offset) {
+      assert(held.length < 40_000);
+      held.push(tensor(held.length, { dtype: "float64", device }));
+    }
+    const wide = held.at(-1)!;
+    assertEquals(wide.unsqueeze(0).copy_(narrow).item(), 0.5);
+    assertEquals(narrow.unsqueeze(0).add_(wide).item(), 1);
+  });
+
   test("changes in place train a layer that writes into a buffer", () => {
     const layer = new nn.Linear(2, 2, { bias: false });
     const out = zeros([3, 2]);
