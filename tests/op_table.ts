@@ -72,8 +72,5 @@ export const FAMILIES: Readonly<Record<string, readonly Row[]>> = {
  * Take a family out when its kernels have all dtypes.
  */
 export const WITHOUT_16_BITS: ReadonlySet<string> = new Set([
-  "loss",
-  "norm",
-  "softmax",
   "matmul",
 ]);
