@@ -34,32 +34,6 @@ export interface GPTOptions {
   heads: number;
 }
 
-class Block extends nn.Module {
-  readonly norm1: nn.LayerNorm;
-  readonly attention: nn.MultiheadAttention;
-  readonly norm2: nn.LayerNorm;
-  readonly mlp: nn.Sequential;
-
-  constructor(width: number, heads: number) {
-    super();
-    this.norm1 = new nn.LayerNorm(width);
-    this.attention = new nn.MultiheadAttention(width, heads, { batchFirst: true });
-    this.norm2 = new nn.LayerNorm(width);
-    this.mlp = new nn.Sequential(
-      new nn.Linear(width, 4 * width),
-      new nn.GELU({ approximate: "tanh" }),
-      new nn.Linear(4 * width, width),
-    );
-  }
-
-  override forward(x: Tensor): Tensor {
-    const normed = this.norm1.forward(x);
-    const [attended] = this.attention.forward(normed, normed, normed, { isCausal: true, needWeights: false });
-    const y = x.add(attended);
-    return y.add(this.mlp.forward(this.norm2.forward(y)));
-  }
-}
-
 /**
  * A GPT-2 (Radford et al., 2019): token indices (batch, length) -> logits (batch, length, vocabulary). Weights start normal with deviation
  * 0.02, biases at 0.
@@ -67,7 +41,7 @@ class Block extends nn.Module {
 export class GPT extends nn.Module {
   readonly tokens: nn.Embedding;
   readonly positions: nn.Embedding;
-  readonly blocks: nn.ModuleList<Block>;
+  readonly blocks: nn.ModuleList<nn.TransformerEncoderLayer>;
   readonly norm: nn.LayerNorm;
   readonly head: nn.Linear;
 
@@ -75,7 +49,16 @@ export class GPT extends nn.Module {
     super();
     this.tokens = new nn.Embedding(vocabulary, width);
     this.positions = new nn.Embedding(context, width);
-    this.blocks = new nn.ModuleList(Array.from({ length: layers }, () => new Block(width, heads)));
+    const options = {
+      dimFeedforward: 4 * width,
+      dropout: 0,
+      activation: "gelu (tanh)",
+      batchFirst: true,
+      normFirst: true,
+    } as const;
+    this.blocks = new nn.ModuleList(
+      Array.from({ length: layers }, () => new nn.TransformerEncoderLayer(width, heads, options)),
+    );
     this.norm = new nn.LayerNorm(width);
     this.head = new nn.Linear(width, vocabulary, { bias: false });
     noGrad(() => {
@@ -89,7 +72,7 @@ export class GPT extends nn.Module {
   override forward(index: Tensor): Tensor {
     const places = arange(index.shape[1], { dtype: "int32", device: index.device });
     let x = this.tokens.forward(index).add(this.positions.forward(places));
-    for (const block of this.blocks) x = block.forward(x);
+    for (const block of this.blocks) x = block.forward(x, { isCausal: true });
     return this.head.forward(this.norm.forward(x));
   }
 }

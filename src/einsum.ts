@@ -100,8 +100,8 @@ function outputLabels(equation: string, output: string | undefined, inputs: stri
   return at < 0 ? labels : labels.toSpliced(at, 1, ...hidden);
 }
 
-/** The size of every label; sizes of 1 broadcast. */
-function labelSizes(equation: string, operands: readonly Labelled[]): Map<string, number> {
+/** Sizes of a label must be equal, or 1, which broadcasts. */
+function checkSizes(equation: string, operands: readonly Labelled[]): void {
   const sizes = new Map<string, number>();
   for (const { tensor, labels } of operands) {
     labels.forEach((name, i) => {
@@ -113,7 +113,6 @@ function labelSizes(equation: string, operands: readonly Labelled[]): Map<string
       sizes.set(name, known === 1 ? size : known);
     });
   }
-  return sizes;
 }
 
 /** Sums over the labels that nobody else has. */
@@ -138,16 +137,21 @@ function grouped(operand: Labelled, groups: readonly (readonly string[])[]): Ten
   return out.reshape(groups.map((group) => sizeOf(group.map((name) => tensor.shape[labels.indexOf(name)]))));
 }
 
-/** Labels of size 1 that the other operand has in full are spread; all sizes are then equal. */
-function spread({ tensor, labels }: Labelled, sizes: Map<string, number>, other: Labelled): Labelled {
-  const shape = labels.map((name, i) => other.labels.includes(name) ? sizes.get(name)! : tensor.shape[i]);
-  return { tensor: tensor.expand(shape), labels };
+/** Without the labels of size 1 that the other operand has in full: these broadcast, and belong to the other alone. */
+function narrowed({ tensor, labels }: Labelled, other: Labelled): Labelled {
+  const broadcasts = (name: string, i: number): boolean =>
+    tensor.shape[i] === 1 && other.labels.includes(name) && other.tensor.shape[other.labels.indexOf(name)] !== 1;
+  const kept = labels.filter((name, i) => !broadcasts(name, i));
+  if (kept.length === labels.length) return { tensor, labels };
+  return { tensor: tensor.reshape(kept.map((name) => tensor.shape[labels.indexOf(name)])), labels: kept };
 }
 
 /** The product of two operands, summed over the labels that are not needed any more. */
-function contract(x: Labelled, y: Labelled, sizes: Map<string, number>, needed: (name: string) => boolean): Labelled {
-  const a = summed(x, (name) => needed(name) || y.labels.includes(name));
-  const b = summed(y, (name) => needed(name) || a.labels.includes(name));
+function contract(x: Labelled, y: Labelled, needed: (name: string) => boolean): Labelled {
+  const left = narrowed(x, y);
+  const right = narrowed(y, x);
+  const a = summed(left, (name) => needed(name) || right.labels.includes(name));
+  const b = summed(right, (name) => needed(name) || a.labels.includes(name));
   const shared = a.labels.filter((name) => b.labels.includes(name));
   const rows = a.labels.filter((name) => !shared.includes(name));
   const cols = b.labels.filter((name) => !shared.includes(name));
@@ -164,13 +168,11 @@ function contract(x: Labelled, y: Labelled, sizes: Map<string, number>, needed: 
     };
     return summed({ tensor: aligned(a).mul(aligned(b)), labels: all }, needed);
   }
-  const full = spread(a, sizes, b);
-  const other = spread(b, sizes, a);
   const lead = batch.length === 0 ? [] : [batch];
-  const out = grouped(full, [...lead, rows, inner]).matmul(grouped(other, [...lead, inner, cols]));
+  const out = grouped(a, [...lead, rows, inner]).matmul(grouped(b, [...lead, inner, cols]));
   const shape = labels.map((name) => {
-    const at = full.labels.indexOf(name);
-    return at >= 0 ? full.tensor.shape[at] : other.tensor.shape[other.labels.indexOf(name)];
+    const at = a.labels.indexOf(name);
+    return at >= 0 ? a.tensor.shape[at] : b.tensor.shape[b.labels.indexOf(name)];
   });
   const isPlain = shape.length === out.shape.length && shape.every((size, i) => size === out.shape[i]);
   return { tensor: isPlain ? out : out.reshape(shape), labels };
@@ -206,12 +208,12 @@ export function einsum(equation: string, ...tensors: Tensor[]): Tensor {
   const operands = tensors.map((tensor, i) => label(equation, tensor, terms[i], i));
   const ellipsis = Math.max(...operands.map(({ labels }) => labels.filter((name) => name[0] === ".").length));
   const wanted = outputLabels(equation, output, terms, ellipsis);
-  const sizes = labelSizes(equation, operands);
+  checkSizes(equation, operands);
   let result = operands[0];
   for (let i = 1; i < operands.length; i++) {
     const needed = (name: string): boolean =>
       wanted.includes(name) || operands.slice(i + 1).some(({ labels }) => labels.includes(name));
-    result = contract(result, operands[i], sizes, needed);
+    result = contract(result, operands[i], needed);
   }
   result = summed(result, (name) => wanted.includes(name));
   // An ellipsis that only the output has, and labels of size 1 that broadcast, are all there by now.

@@ -352,7 +352,7 @@ enum { AX_ATTENTION_NO_MASK = 0, AX_ATTENTION_BOOL_MASK = 1, AX_ATTENTION_ADDED_
 //   backward: grad_q, grad_k, grad_v, grad_scores, grad_out, q, k, v, out, lse, mask.
 // lse (batch, heads, q_len) is contiguous and of the dtype of computation: the log of the sum of the exponentials, -inf for a query
 // without a key. mask has id 0 where there is none. grad_scores has id 0, or is (batch, heads, q_len, k_len), contiguous and
-// zeroed, and receives the gradient of the scores: that of an added mask. All four gradients share q's dtype.
+// zeroed, and receives the gradient of the scores, in the dtype of computation: that of an added mask before it is summed.
 //
 // `shape` is int32[40]: batch, heads, kv_heads (divides heads: head h reads h / (heads / kv_heads)), q_len, k_len, dim (of q and k),
 // v_dim, flags, kind of mask, dtype of an added mask (q's, or float32 with 16-bit operands); then strides in elements, those of dim

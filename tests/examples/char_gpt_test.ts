@@ -37,6 +37,17 @@ Deno.test("char_gpt.ts learns from the project's sources in a few steps and writ
   assert(!stdout.includes("\x1b"), "the progress line must be quiet");
 });
 
+Deno.test({
+  name: `char_gpt.ts learns Shakespeare as fast as PyTorch${hasText ? "" : " (ignored: no text beside the checkout)"}`,
+  ignore: !hasText,
+  fn: async () => {
+    const { code, stdout, stderr } = await launch("--data", SHAKESPEARE, "--steps", "60", "--sample", "0");
+    assertEquals([code, stderr], [0, ""]);
+    // PyTorch's validation loss after 60 such steps, plus what another seed changes.
+    assert(validationLoss(stdout) < BOUND, stdout);
+  },
+});
+
 Deno.test("char_gpt.ts says in one sentence what is wrong with its options", async () => {
   for (
     const [args, message] of [
