@@ -52,8 +52,8 @@ function row(name: string, count: number, size: number, bytes: number, make: Mak
     }
   }
   const milliseconds = measure(() => optimizer.step(), 100);
-  results[`${name} ms`] = milliseconds;
-  results[`${name} % of copy`] = 100 * count * size * bytes / milliseconds / 1e6 / copyGbPerSecond;
+  results[name] = milliseconds;
+  results[`${name} % of limit`] = 100 * count * size * bytes / milliseconds / 1e6 / copyGbPerSecond;
   for (const parameter of list) parameter.dispose();
 }
 

@@ -66,9 +66,8 @@ class Driver {
   void run() {
     const int64_t depth_room = std::min(task_.k, kDepth);
     block_cols_ = std::min(roundUp(task_.n, kTileCols), blockBytes() / int64_t{sizeof(P)} / kDepth / kTileCols * kTileCols);
-    block_rows_ = task_.m;
-    // Where the sums have no place in C they wait in a block for the rest of k.
-    if (task_.c == nullptr && task_.k > kDepth) block_rows_ = std::min<int64_t>(task_.m, kSumRows);
+    // Sums that have no place in C wait in a block until k is complete.
+    block_rows_ = task_.c == nullptr ? std::min<int64_t>(task_.m, kSumRows) : task_.m;
     panels_ = static_cast<P*>(t_panels.atLeast((block_cols_ * depth_room + kLanes) * int64_t{sizeof(P)}));
     if (task_.c == nullptr) sums_ = static_cast<T*>(t_sums.atLeast(block_rows_ * block_cols_ * int64_t{sizeof(T)}));
     alignas(64) P small_panel[kTileCols * kSmallDepth + kLanes];
@@ -136,7 +135,8 @@ class Driver {
     int64_t strips = (rows_ + kTileRows - 1) / kTileRows, row_parts = 1, col_parts = 1;
     if (threads > 1) {
       const int64_t wanted = kPartsPerThread * threads;
-      if (strips >= threads) strips = std::min(roundUp(strips, threads), rows_);
+      // Equal parts: as many strips in each.
+      strips = std::min(roundUp(strips, strips < wanted ? threads : wanted), rows_);
       row_parts = std::min(strips, wanted);
       col_parts = std::min(panels, wanted / row_parts);
     }

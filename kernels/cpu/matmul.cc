@@ -140,20 +140,25 @@ void product(const ProductShape& s, const ProductOperands<S>& p, int32_t epilogu
   runGemm<T>(task, parallel);
 }
 
+// Multiplications below which another thread is not worth waking, and above which all of them share one product.
+constexpr double kGrain = 1 << 16, kLarge = 1 << 22;
+
 template <class S>
 int32_t run(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b, double b_offset, uint32_t bias,
             double bias_offset, uint32_t aux, double aux_offset, const ProductShape& s, int32_t epilogue, double alpha, double beta) {
   using T = Compute<S>;
   ProductOperands<S> p;
   AX_TRY(resolveProduct(dtype, out, out_offset, a, a_offset, b, b_offset, bias, bias_offset, aux, aux_offset, s, epilogue, &p));
-  if (s.batch >= threadCount()) {
-    const double cost = static_cast<double>(s.m) * s.n * (s.k + 1);
-    const int64_t grain = cost > 1 << 16 ? 1 : (1 << 16) / (static_cast<int64_t>(cost) + 1) + 1;
-    parallelFor(s.batch, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) product<S>(s, p, epilogue, static_cast<T>(alpha), static_cast<T>(beta), i, false);
-    });
+  const auto multiply = [&](int64_t begin, int64_t end, bool parallel) {
+    for (int64_t i = begin; i < end; ++i) product<S>(s, p, epilogue, static_cast<T>(alpha), static_cast<T>(beta), i, parallel);
+  };
+  // Small products are shared out whole; of large ones each is cut, unless they go evenly into the threads.
+  const double multiplications = static_cast<double>(s.m) * s.n * (s.k + 1.0);
+  if (s.batch > 1 && (multiplications < kLarge || s.batch % threadCount() == 0)) {
+    const int64_t grain = multiplications < kGrain ? static_cast<int64_t>(kGrain / (multiplications + 1)) + 1 : 1;
+    parallelFor(s.batch, grain, [&](int64_t begin, int64_t end) { multiply(begin, end, false); });
   } else {
-    for (int64_t i = 0; i < s.batch; ++i) product<S>(s, p, epilogue, static_cast<T>(alpha), static_cast<T>(beta), i, true);
+    multiply(0, s.batch, true);
   }
   return AX_OK;
 }

@@ -8,17 +8,14 @@ import {
   type DType,
   DTypeError,
   memoryStats,
-  NativeError,
   noGrad,
   ShapeError,
   Tensor,
   tensor,
   tidy,
 } from "../../../mod.ts";
-import { AX } from "../../../ffi/constants.ts";
 import { Node } from "../../../src/core/node.ts";
 import type { Op } from "../../../src/core/op.ts";
-import { WITHOUT_16_BITS } from "../../op_table.ts";
 import { collectGarbage } from "../garbage.ts";
 import { stridedTensor } from "../strided.ts";
 import { type Case, casesOf, fingerprintOf, isFloatingRow } from "./cases.ts";
@@ -230,17 +227,10 @@ function assertRefused(run: Run, theirs: string): void {
   throw new Error(`it must throw a ShapeError, DTypeError or RangeError: PyTorch refuses it (${theirs})`);
 }
 
-/** Whether the kernels of the row that runs may lack the 16-bit dtypes. */
-let pending = false;
-
 function inContext(context: string, fn: () => void): void {
   try {
     fn();
   } catch (error) {
-    if (pending && error instanceof NativeError && error.code === AX.ERROR_UNSUPPORTED) {
-      needsCollector = true;
-      return;
-    }
     throw new Error(`${context}: ${error instanceof Error ? error.message : error}`, { cause: error });
   }
 }
@@ -273,10 +263,7 @@ function checkCase(row: Row, each: Case, golden: GoldenCase, device: DeviceName)
   }
 }
 
-/**
- * Whether a run of this row had a scalar: its views of a larger storage belong to the garbage collector. So do the gradients of a run
- * that an error has ended.
- */
+/** Whether a run of this row had a scalar: its views of a larger storage belong to the garbage collector. */
 let needsCollector = false;
 
 /** Fails when storages are alive that were not before. */
@@ -299,7 +286,6 @@ export async function checkRow(
   device: DeviceName,
 ): Promise<void> {
   needsCollector = false;
-  pending = WITHOUT_16_BITS.has(family);
   // The slab of scalars is made with the first one.
   tensor(0, { device });
   const before = memoryStats(device).liveStorages;
