@@ -53,7 +53,7 @@ const LEVELS: Record<string, Level> = {
 };
 
 /** Sources of kernels/cpu that hold no code for an instruction-set level; all others there are compiled once for each. */
-const CPU_ONCE = new Set(["host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc"]);
+const CPU_ONCE = new Set(["host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc", "sort.cc"]);
 
 /** The files of a folder of kernels/ with an extension, relative to the project. */
 function sourcesIn(folder: string, extension: string): string[] {
