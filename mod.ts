@@ -44,6 +44,7 @@ export { enableGrad, noGrad } from "./src/core/op.ts";
 export { manualSeed } from "./src/core/random.ts";
 export * from "./src/creation.ts";
 export * as data from "./src/data/mod.ts";
+export { einsum } from "./src/einsum.ts";
 export * as io from "./src/io/mod.ts";
 export * as nn from "./src/nn/mod.ts";
 export * as optim from "./src/optim/mod.ts";

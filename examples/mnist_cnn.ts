@@ -1,10 +1,10 @@
 /**
  * A convolutional net on images of handwritten digits: `deno run -A cli.ts launch examples/mnist_cnn.ts --data DIR [--epochs N]`. See
- * _mnist.ts for what DIR holds. Over 97% of the test images are recognised after one epoch over 8,000.
+ * _mnist.ts for what DIR holds. After three epochs over 8,000 images, about 98% of the test images are recognised.
  *
  * @module
  */
-import { manualSeed, nn } from "../mod.ts";
+import { manualSeed, nn, type Tensor } from "../mod.ts";
 import { loadDigits } from "./_mnist.ts";
 import { trainDigits } from "./_train_digits.ts";
 
@@ -16,7 +16,7 @@ if (!Number.isInteger(epochs) || epochs < 1) {
 }
 
 const digits = await loadDigits(Deno.args);
-const images = (x: typeof digits.trainX) => x.reshape([x.shape[0], 1, 28, 28]);
+const images = (x: Tensor): Tensor => x.reshape([x.shape[0], 1, 28, 28]);
 manualSeed(1);
 const model = new nn.Sequential(
   new nn.Conv2d(1, 16, { kernelSize: 3, padding: 1, bias: false }),
@@ -28,7 +28,6 @@ const model = new nn.Sequential(
   new nn.ReLU(),
   new nn.MaxPool2d(2),
   new nn.Flatten(),
-  new nn.Dropout(0.25),
   new nn.Linear(32 * 7 * 7, 10),
 );
 await trainDigits(model, { ...digits, trainX: images(digits.trainX), testX: images(digits.testX) }, epochs);

@@ -170,6 +170,7 @@ function propagate(node: Node): void {
       const part = gradients[i];
       if (edge === null || part === null) continue;
       if (part === WRITTEN) {
+        if (edge.isNode) continue;
         const leaf = edge as Tensor;
         leaf.grad = leaf.gradSlot;
         bump(leaf.grad!.storage, "backward()");

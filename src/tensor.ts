@@ -7,7 +7,7 @@
  */
 import { backward, type BackwardOptions } from "./autograd.ts";
 import { type Device, device as findDevice, type DeviceName } from "./core/device.ts";
-import { type DType, type HostArray, hostArray, isFloating } from "./core/dtype.ts";
+import { checkDType, type DType, type HostArray, hostArray, isFloating } from "./core/dtype.ts";
 import { AutogradError, DTypeError, ShapeError } from "./core/errors.ts";
 import { type GradientHook, hooksOf } from "./core/node.ts";
 import { registerTensor, viewOf } from "./core/op.ts";
@@ -85,7 +85,7 @@ export class Tensor extends TensorInPlace {
    * const x = tensor([1, 2], { requiresGrad: true });
    * const handle = x.registerHook((gradient) => gradient.mul(10));
    * x.sum().backward();
-   * assert(x.grad!.toArray().join() === "10,10");
+   * assert(String(x.grad!.toArray()) === "10,10");
    * handle.remove();
    * ```
    */
@@ -150,7 +150,7 @@ export class Tensor extends TensorInPlace {
   /** The tensor on another device, or in another dtype; itself when nothing changes. */
   to({ device, dtype }: { device?: DeviceName | Device; dtype?: DType }): Tensor {
     this.checkLive("to");
-    const typed = dtype === undefined ? this : cast(this, dtype);
+    const typed = dtype === undefined ? this : cast(this, checkDType(dtype));
     return device === undefined ? typed : toDevice(typed, findDevice(device));
   }
 

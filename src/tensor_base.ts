@@ -171,6 +171,23 @@ export abstract class TensorBase {
     this.offset = offset;
   }
 
+  /** @internal Takes over memory, layout and dtype of another tensor of the same shape, which must not be used any more. */
+  become(other: Tensor): void {
+    const { storage } = this;
+    other.storage.retain();
+    const self = this as {
+      -readonly [K in "storage" | "strides" | "offset" | "dtype" | "isContiguous"]: TensorBase[K];
+    };
+    self.storage = other.storage;
+    self.strides = other.strides;
+    self.offset = other.offset;
+    self.dtype = other.dtype;
+    self.isContiguous = other.isContiguous;
+    other.dispose();
+    storage.release();
+    if (this.scope === undefined) this.storage.manage();
+  }
+
   /** Takes the tensor out of its scope: it lives until `dispose()`, or until nobody holds it. */
   keep(): this {
     this.checkLive("keep");

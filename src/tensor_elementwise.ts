@@ -21,13 +21,20 @@ import { TensorViews } from "./tensor_views.ts";
 /** A tensor or a number where either is accepted. */
 export type Operand = Tensor | number;
 
+/** The operand itself, unless a caller without types gave something else. */
+function operand(other: Tensor): Tensor {
+  if (other instanceof TensorViews) return other;
+  const given = other === null ? "null" : Array.isArray(other) ? "an array" : typeof other;
+  throw new TypeError(`Cannot compute with ${given}: an operand must be a tensor or a number. Use tensor()`);
+}
+
 // Not private methods: these would cost every tensor that is made a brand.
 function compare(name: CompareName, x: Tensor, other: Operand): Tensor {
-  return typeof other === "number" ? applyCompareNumber(name, x, other) : applyCompare(name, x, other);
+  return typeof other === "number" ? applyCompareNumber(name, x, other) : applyCompare(name, x, operand(other));
 }
 
 function binary(name: BinaryName, x: Tensor, other: Operand): Tensor {
-  return typeof other === "number" ? applyBinaryNumber(name, x, other) : applyBinary(name, x, other);
+  return typeof other === "number" ? applyBinaryNumber(name, x, other) : applyBinary(name, x, operand(other));
 }
 
 /** Arithmetic and comparisons. */
@@ -37,18 +44,18 @@ export abstract class TensorElementwise extends TensorViews {
   /** `this + alpha * other`. */
   add(other: Operand, { alpha = 1 }: { alpha?: number } = {}): Tensor {
     if (typeof other === "number") return applyUnary("addScalar", this.self, { alpha: other * alpha, beta: 0 });
-    return applyBinary("add", this.self, other, alpha);
+    return applyBinary("add", this.self, operand(other), alpha);
   }
   /** `this - alpha * other`. */
   sub(other: Operand, { alpha = 1 }: { alpha?: number } = {}): Tensor {
     if (typeof other === "number" && this.dtype === "bool") return applyBinary("sub", this.self, this.self);
     if (typeof other === "number") return applyUnary("addScalar", this.self, { alpha: -other * alpha, beta: 0 });
-    return applyBinary("sub", this.self, other, alpha);
+    return applyBinary("sub", this.self, operand(other), alpha);
   }
   /** Product, elementwise. */
   mul(other: Operand): Tensor {
     if (typeof other === "number") return applyUnary("mulScalar", this.self, { alpha: other, beta: 0 });
-    return applyBinary("mul", this.self, other);
+    return applyBinary("mul", this.self, operand(other));
   }
   /**
    * Quotient, elementwise; integers give float32.
@@ -60,7 +67,7 @@ export abstract class TensorElementwise extends TensorViews {
       return binary(roundingMode === "floor" ? "floorDivide" : "truncDivide", this.self, other);
     }
     if (typeof other === "number") return applyUnary("divScalar", this.self, { alpha: other, beta: 0 });
-    return applyBinary("div", this.self, other);
+    return applyBinary("div", this.self, operand(other));
   }
   /** Power, elementwise. */
   pow(exponent: Operand): Tensor {
@@ -68,15 +75,15 @@ export abstract class TensorElementwise extends TensorViews {
     if (exponent === 2) return applyUnary("square", this.self);
     if (exponent === 0.5) return applyUnary("sqrt", this.self);
     if (typeof exponent === "number") return applyUnary("powScalar", this.self, { alpha: exponent, beta: 0 });
-    return applyBinary("pow", this.self, exponent);
+    return applyBinary("pow", this.self, operand(exponent));
   }
   /** The larger of two, elementwise. */
   maximum(other: Tensor): Tensor {
-    return applyBinary("maximum", this.self, other);
+    return applyBinary("maximum", this.self, operand(other));
   }
   /** The smaller of two, elementwise. */
   minimum(other: Tensor): Tensor {
-    return applyBinary("minimum", this.self, other);
+    return applyBinary("minimum", this.self, operand(other));
   }
   neg(): Tensor {
     return applyUnary("neg", this.self);
@@ -110,6 +117,9 @@ export abstract class TensorElementwise extends TensorViews {
   }
   /** GELU, exact or by the tanh approximation. */
   gelu({ approximate = "none" }: { approximate?: "none" | "tanh" } = {}): Tensor {
+    if (approximate !== "none" && approximate !== "tanh") {
+      throw new RangeError(`Cannot compute gelu with approximate "${approximate}": it must be "none" or "tanh"`);
+    }
     return applyUnary(approximate === "tanh" ? "geluTanh" : "gelu", this.self);
   }
   silu(): Tensor {

@@ -114,6 +114,36 @@ export abstract class TensorInPlace extends TensorReductions {
   round_(): this {
     return unary(this, "round", "round_");
   }
+  exp2_(): this {
+    return unary(this, "exp2", "exp2_");
+  }
+  log2_(): this {
+    return unary(this, "log2", "log2_");
+  }
+  log10_(): this {
+    return unary(this, "log10", "log10_");
+  }
+  tan_(): this {
+    return unary(this, "tan", "tan_");
+  }
+  asin_(): this {
+    return unary(this, "asin", "asin_");
+  }
+  acos_(): this {
+    return unary(this, "acos", "acos_");
+  }
+  atan_(): this {
+    return unary(this, "atan", "atan_");
+  }
+  sinh_(): this {
+    return unary(this, "sinh", "sinh_");
+  }
+  cosh_(): this {
+    return unary(this, "cosh", "cosh_");
+  }
+  trunc_(): this {
+    return unary(this, "trunc", "trunc_");
+  }
   /** Sets every element to zero. */
   zero_(): this {
     fillInPlace(this.self, 0, "zero_");

@@ -5,7 +5,7 @@
  */
 import { argReduce, type DimOptions, extremeOfDim, type ValuesAndIndices } from "./ops/extreme.ts";
 import { extreme, mean, prod, type ReduceOptions, sum, type TotalOptions, truth } from "./ops/reduce.ts";
-import { cumprod, cumsum, type ScanOptions } from "./ops/scan.ts";
+import { cumprod, cumsum, type ScanDim } from "./ops/scan.ts";
 import { sort, type SortOptions, topk, type TopkOptions } from "./ops/sort.ts";
 import { type NormOptions, variance, type VarianceOptions, vectorNorm } from "./ops/statistics.ts";
 import type { Tensor } from "./tensor.ts";
@@ -85,13 +85,13 @@ export abstract class TensorReductions extends TensorIndexing {
     return truth(this.self, "all", options);
   }
 
-  /** Sums of all elements up to each, along a dimension. */
-  cumsum(dim: number, options?: ScanOptions): Tensor {
-    return cumsum(this.self, dim, options);
+  /** Sums of all elements up to each: `cumsum(0)` or `cumsum({ dim: 0, dtype })`. */
+  cumsum(dim: ScanDim): Tensor {
+    return cumsum(this.self, dim);
   }
-  /** Products of all elements up to each, along a dimension. */
-  cumprod(dim: number, options?: ScanOptions): Tensor {
-    return cumprod(this.self, dim, options);
+  /** Products of all elements up to each: `cumprod(0)` or `cumprod({ dim: 0, dtype })`. */
+  cumprod(dim: ScanDim): Tensor {
+    return cumprod(this.self, dim);
   }
 
   /** The elements along a dimension in order, and where they were. NaN is the greatest; the order is stable. */

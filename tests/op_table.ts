@@ -66,12 +66,3 @@ export const FAMILIES: Readonly<Record<string, readonly Row[]>> = {
   unary,
   view,
 };
-
-/**
- * Families whose kernels are not there yet in bfloat16 and float16: there, and only there, the status "not supported" is accepted.
- * Take a family out when its kernels have all dtypes.
- */
-export const WITHOUT_16_BITS: ReadonlySet<string> = new Set([
-  "loss",
-  "matmul",
-]);

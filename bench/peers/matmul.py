@@ -1,21 +1,38 @@
-"""Square float32 matrix products. Argument: threads. Prints JSON: GFLOP/s by size."""
+"""Matrix products of matmul_cases.json. Argument: threads. Prints JSON: GFLOP/s of each."""
 import json
+import pathlib
 import sys
 import time
 
 import torch
 
 torch.set_num_threads(int(sys.argv[1]))
-out = {}
-for size in (64, 256, 512, 1024, 2048):
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    flops = 2 * size**3
-    repeats = max(3, -(-int(2e9) // flops))
+torch.set_grad_enabled(False)
+
+
+def operand(batch, rows, cols, flipped, dtype):
+    lead = [] if batch == 1 else [batch]
+    x = torch.randn(*lead, *((cols, rows) if flipped else (rows, cols))).to(dtype)
+    return x.transpose(-2, -1) if flipped else x
+
+
+def rate(flops, a, b):
+    repeats = max(2, -(-int(2e9) // flops))
     rates = []
-    for _ in range(6):
+    for _ in range(8):
         start = time.perf_counter()
-        for _ in range(repeats):
+        done = 0
+        while done < repeats and time.perf_counter() - start < 0.02:
             a @ b
-        rates.append(flops * repeats / (time.perf_counter() - start) / 1e9)
-    out[size] = round(sorted(rates)[3])
+            done += 1
+        rates.append(flops * done / (time.perf_counter() - start) / 1e9)
+    return sorted(rates[1:])[3]
+
+
+out = {}
+for case in json.loads(pathlib.Path(__file__).parent.with_name("matmul_cases.json").read_text()):
+    batch, m, n, k, layout = (case[key] for key in ("batch", "m", "n", "k", "layout"))
+    dtype = getattr(torch, case["dtype"])
+    a, b = operand(batch, m, k, layout == "TN", dtype), operand(batch, k, n, layout == "NT", dtype)
+    out[case["name"]] = rate(2 * batch * m * n * k, a, b)
 print(json.dumps(out))

@@ -110,7 +110,7 @@ inline int32_t resolveAttention(int32_t dtype, const double* operands, const Att
     if (next[0] == 0) {
       next += 2;
     } else {
-      AX_TRY(take(double{1} * s.batch * s.heads * s.q_len * s.k_len, dtype, &a->grad_scores));
+      AX_TRY(take(double{1} * s.batch * s.heads * s.q_len * s.k_len, compute, &a->grad_scores));
     }
     AX_TRY(take(rowsSpan(s, s.heads, s.q_len, s.v_dim, s.grad_out), dtype, &a->grad_out));
   } else {

@@ -1,6 +1,6 @@
 // The loops of the backend that is being compiled. Both headers offer the same:
 //
-// - forEach<N>(count, layout, body): body(At<N>) for every element; layout.ndim 0 means contiguous.
+// - forEach<1>(count, layout, body): body(At<1>) for every element; layout.ndim must be 0. Strided operands: see common/map.h.
 // - forEachRow(rows, row_elements, body): body(team, row) for every row. A team shares the row: team.each(count, f) calls f(i),
 //   team.sum<T>(count, f) and team.max<T>(count, lowest, f) combine f(i), where max passes over NaN; team.isFirst() is true for the
 //   one member that writes results. A team is one thread on the CPU and a block on a GPU. Always the same member gets an

@@ -78,7 +78,7 @@ struct Backward {
       }
     }
     for (int64_t j = seen; j < keys; ++j) p[j] = g[j] = T(0);
-    if (a.grad_scores != nullptr) storeRows(dtype, a.grad_scores, row * s.k_len + k0, keys, g, kKeyBlock, 1, keys, T(1));
+    if (a.grad_scores != nullptr) memcpy(static_cast<T*>(a.grad_scores) + row * s.k_len + k0, g, static_cast<size_t>(keys) * sizeof(T));
   }
 
   void loadQueries(const Buffers& b, int64_t batch, int64_t head, int64_t q0, int64_t rows) const {

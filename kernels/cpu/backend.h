@@ -12,79 +12,14 @@
 namespace ax {
 inline namespace AX_ISA {
 
-// Any strides. Vector gathers would not pay, and would make half of the library's code.
+// Contiguous elements; strided ones run through mapElements() (common/map.h).
 template <int N, class Body>
-__attribute__((noinline, optimize("no-tree-vectorize"))) void scatteredRun(int64_t count, const int64_t* start, const int64_t* step,
-                                                                           const Body& shared) {
-  const Body body = shared;
-  At<N> position;
-  for (int64_t i = 0; i < count; ++i) {
-    for (int k = 0; k < N; ++k) position.v[k] = start[k] + i * step[k];
-    body(position);
-  }
-}
-
-// One run of the innermost dimension. The common strides are named, so that they become constants: all 1, and the last operand
-// one value for the whole run.
-template <int N, class Body>
-__attribute__((noinline)) void run(int64_t count, const int64_t* start, const int64_t* step, const Body& shared) {
-  const Body body = shared;  // a local copy: stores through its pointers cannot change it, so the loops vectorise
-  bool all_one = true, last_zero = N > 1;
-  for (int k = 0; k < N; ++k) {
-    all_one &= step[k] == 1;
-    last_zero &= step[k] == (k == N - 1 ? 0 : 1);
-  }
-  At<N> position;
-  if (all_one) {
-    for (int64_t i = 0; i < count; ++i) {
-      for (int k = 0; k < N; ++k) position.v[k] = start[k] + i;
-      body(position);
-    }
-  } else if (N > 2 && last_zero) {
-    for (int64_t i = 0; i < count; ++i) {
-      for (int k = 0; k < N - 1; ++k) position.v[k] = start[k] + i;
-      position.v[N - 1] = start[N - 1];
-      body(position);
-    }
-  } else {
-    scatteredRun<N>(count, start, step, shared);
-  }
-}
-
-template <int N, class Body>
-int32_t forEach(double count, const Layout<N>& layout, const Body& body) {
-  if (layout.ndim == 0) {
-    parallelFor(static_cast<int64_t>(count), kElementGrain, [&](int64_t begin, int64_t end) {
-      int64_t start[N], step[N];
-      for (int k = 0; k < N; ++k) {
-        start[k] = begin;
-        step[k] = 1;
-      }
-      run<N>(end - begin, start, step, body);
-    });
-    return AX_OK;
-  }
-  const int last = layout.ndim - 1;
-  const int64_t inner = layout.size(last), total = layout.count();
-  if (total == 0) return AX_OK;
-  int64_t step[N];
-  for (int k = 0; k < N; ++k) step[k] = layout.stride(k, last);
-  parallelFor(total / inner, kElementGrain / inner + 1, [&](int64_t begin, int64_t end) {
-    int64_t index[AX_MAX_NDIM] = {}, position[N] = {}, rest = begin;
-    for (int dim = last - 1; dim >= 0; --dim) {
-      index[dim] = rest % layout.size(dim);
-      rest /= layout.size(dim);
-      for (int k = 0; k < N; ++k) position[k] += index[dim] * layout.stride(k, dim);
-    }
-    for (int64_t i = begin; i < end; ++i) {
-      run<N>(inner, position, step, body);
-      for (int dim = last - 1; dim >= 0; --dim) {
-        for (int k = 0; k < N; ++k) position[k] += layout.stride(k, dim);
-        if (++index[dim] < layout.size(dim)) break;
-        for (int k = 0; k < N; ++k) position[k] -= layout.stride(k, dim) * layout.size(dim);
-        index[dim] = 0;
-      }
-    }
+int32_t forEach(double count, const Layout<N>& layout, const Body& shared) {
+  static_assert(N == 1, "one position for all operands");
+  if (layout.ndim != 0) return fail(AX_ERROR_UNSUPPORTED, "a loop over strided elements");
+  parallelFor(static_cast<int64_t>(count), kElementGrain, [&](int64_t begin, int64_t end) {
+    const Body body = shared;  // a local copy: stores through its pointers cannot change it, so the loop vectorises
+    for (int64_t i = begin; i < end; ++i) body(At<1>{{i}});
   });
   return AX_OK;
 }

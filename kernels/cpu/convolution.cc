@@ -9,8 +9,8 @@ namespace {
 
 // What the forward pass and the gradient of the weights read.
 PlaneLayout inputPlanes(const ConvolutionShape& s) {
-  PlaneLayout whole{Axis::strided(s.in_height, s.out_height, s.kernel_height, s.stride_height, s.padding_top, s.dilation_height),
-                    Axis::strided(s.in_width, s.out_width, s.kernel_width, s.stride_width, s.padding_left, s.dilation_width), 1, 0};
+  PlaneLayout whole{PlaneAxis::strided(s.in_height, s.out_height, s.kernel_height, s.stride_height, s.padding_top, s.dilation_height),
+                    PlaneAxis::strided(s.in_width, s.out_width, s.kernel_width, s.stride_width, s.padding_left, s.dilation_width), 1, 0};
   whole.height.choosePitch();
   whole.width.choosePitch();
   return whole;
@@ -20,14 +20,15 @@ template <class T>
 int32_t forward(const ConvolutionShape& s, T* out, const T* x, const T* weight, const T* bias, bool relu) {
   const int64_t channels = s.groupInputs(), rows = s.groupOutputs(), size = s.kernelSize(), width = s.kernel_width;
   Pass pass{{0, s.out_height, 1, 0, 0, 1, s.kernel_height}, {0, s.out_width, 1, 0, 0, 1, s.kernel_width}, 0};
-  Correlation<T> job({s.batch, s.groups, channels, rows, s.out_height, s.out_width, s.inPixels(), inputPlanes(s), relu, out, x, nullptr, bias});
+  Correlation<T> job({s.batch, s.groups, channels, rows, s.out_height, s.out_width, s.inPixels(), inputPlanes(s), relu, out, x, nullptr,
+                      bias});
   return job.run(&pass, 1, [=](int64_t group, int64_t row, int64_t channel, int64_t r, int64_t c) {
     return weight[((group * rows + row) * channels + channel) * size + r * width + c];
   });
 }
 
 // The taps r with r * dilation % stride == phase, and the inputs that they reach.
-PassAxis passOf(const Axis& axis, int64_t inputs, int64_t size, int64_t stride, int64_t padding, int64_t dilation, int64_t phase) {
+PassAxis passOf(const PlaneAxis& axis, int64_t inputs, int64_t size, int64_t stride, int64_t padding, int64_t dilation, int64_t phase) {
   const int64_t period = stride / std::gcd(stride, dilation), first = padding / stride;
   PassAxis p{0, 0, stride, first * stride + phase - padding, 0, period, 0};
   while (p.first_tap < std::min(size, period) && p.first_tap * dilation % stride != phase) ++p.first_tap;
@@ -39,8 +40,8 @@ PassAxis passOf(const Axis& axis, int64_t inputs, int64_t size, int64_t stride, 
 
 template <class T>
 int32_t inputGradient(const ConvolutionShape& s, T* out, const T* gradient, const T* mask, const T* weight) {
-  PlaneLayout whole{Axis::transposed(s.out_height, s.in_height, s.kernel_height, s.stride_height, s.padding_top, s.dilation_height),
-                    Axis::transposed(s.out_width, s.in_width, s.kernel_width, s.stride_width, s.padding_left, s.dilation_width), 1, 0};
+  PlaneLayout whole{PlaneAxis::transposed(s.out_height, s.in_height, s.kernel_height, s.stride_height, s.padding_top, s.dilation_height),
+                    PlaneAxis::transposed(s.out_width, s.in_width, s.kernel_width, s.stride_width, s.padding_left, s.dilation_width), 1, 0};
   whole.height.choosePitch();
   whole.width.choosePitch();
   thread_local PlaneScratch scratch;
@@ -55,7 +56,8 @@ int32_t inputGradient(const ConvolutionShape& s, T* out, const T* gradient, cons
     }
   }
   const int64_t rows = s.groupInputs(), channels = s.groupOutputs(), size = s.kernelSize(), width = s.kernel_width;
-  Correlation<T> job({s.batch, s.groups, channels, rows, s.in_height, s.in_width, s.outPixels(), whole, false, out, gradient, mask, nullptr});
+  Correlation<T> job({s.batch, s.groups, channels, rows, s.in_height, s.in_width, s.outPixels(), whole, false, out, gradient, mask,
+                      nullptr});
   return job.run(passes, count, [=](int64_t group, int64_t row, int64_t channel, int64_t r, int64_t c) {
     return weight[((group * channels + channel) * rows + row) * size + r * width + c];
   });

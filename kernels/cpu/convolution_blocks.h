@@ -16,14 +16,14 @@ inline int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t evenPart(int64_t count, int64_t most) { return ceilDivide(count, ceilDivide(count, most)); }
 
 // How the positions of a batch are cut: blocks of `images` images, or of `rows` rows of one image.
-struct Blocks {
+struct PlaneBlocks {
   int64_t batch, positions, images, rows;
 
   // As many images as give `wanted` positions, or as many rows as fit into `bytes` together with those of all `channels`.
-  static Blocks choose(const PlaneLayout& whole, int64_t batch, int64_t channels, int64_t element_bytes, int64_t bytes, int64_t wanted) {
+  static PlaneBlocks choose(const PlaneLayout& whole, int64_t batch, int64_t channels, int64_t element_bytes, int64_t bytes, int64_t wanted) {
     const int64_t row_bytes = channels * whole.slots() * whole.width.pitch * element_bytes, positions = whole.height.positions;
     const int64_t room = std::max(bytes / row_bytes, int64_t{1});
-    Blocks b{batch, positions, 1, positions};
+    PlaneBlocks b{batch, positions, 1, positions};
     if (whole.height.pitch <= room) {
       const int64_t enough = ceilDivide(wanted, whole.height.pitch * whole.width.pitch);
       b.images = std::clamp(std::min(enough, room / whole.height.pitch), int64_t{1}, std::max(batch / threadCount(), int64_t{1}));

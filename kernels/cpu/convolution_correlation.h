@@ -29,8 +29,13 @@ struct Pass {
 };
 
 // Part of a tile that is stored at once: `count` elements of every row from `from` on go to `to`; `room` elements may be written there.
-struct Segment {
+struct TileSegment {
   int64_t from, count, to, room;
+};
+
+// Neighbouring positions from `position` on that are packed into a tile from `place` on.
+struct TileRun {
+  int64_t position, place, count;
 };
 
 // From in (batch, groups * channels, in_pixels) to out (batch, groups * rows, out_height, out_width). Mask and bias may be null.
@@ -47,12 +52,15 @@ template <class T>
 class Correlation : CorrelationOperands<T> {
   using O = CorrelationOperands<T>;
   using C = Compute<T>;
-  using O::batch, O::groups, O::channels, O::rows, O::out_height, O::out_width, O::in_pixels, O::whole, O::relu, O::out, O::in, O::mask, O::bias;
+  using O::batch, O::groups, O::channels, O::rows, O::out_height, O::out_width, O::in_pixels;
+  using O::whole, O::relu, O::out, O::in, O::mask, O::bias;
+  static constexpr int kWidth = ConvVector<C>::kWidth;
 
  public:
   explicit Correlation(const O& operands)
       : O(operands), height_(evenPart(rows, kTileRows)), panels_(ceilDivide(rows, height_)),
-        positions_(tilePositions<C>(static_cast<int>(height_))), tile_(correlateTileOf<C>(static_cast<int>(height_))) {}
+        vectors_(mayBeWide(static_cast<int>(height_)) && (channels > 3 || out_width > 3 * kWidth) ? 4 : 2), positions_(vectors_ * kWidth),
+        tile_(correlateTileOf<C>(static_cast<int>(height_), vectors_)) {}
 
   // `weight(group, row, channel, row_tap, col_tap)` reads the weights as this correlation sees them.
   template <class Weight>
@@ -67,15 +75,26 @@ class Correlation : CorrelationOperands<T> {
     C* const weights = scratch.atLeast<C>(total);
     if (weights == nullptr) return failMemory();
     for (int64_t i = 0; i < pass_count; ++i) pack(weights + passes[i].weights, passes[i], weight);
-    const Blocks blocks = Blocks::choose(whole, batch, channels, sizeof(C), kPlaneBytes, kPlanePositions);
+    const PlaneBlocks blocks = PlaneBlocks::choose(whole, batch, channels, sizeof(C), kPlaneBytes, kPlanePositions);
     const int64_t units = blocks.count() * groups;
     const int64_t splits = std::min(panels_, std::max(threadCount() / std::max(units, int64_t{1}), int64_t{1}));
     const int64_t cost = rows * (all_taps + channels) * blocks.images * blocks.rows * whole.width.pitch / splits;
     std::atomic<bool> out_of_memory{false};
     parallelFor(units * splits, kConvGrain / (cost + 1) + 1, [&](int64_t begin, int64_t end) {
+      thread_local PlaneScratch offset_scratch;
+      int64_t* const offsets = offset_scratch.atLeast<int64_t>(all_taps + 1);
+      if (offsets == nullptr) {
+        out_of_memory = true;
+        return;
+      }
+      int64_t plane = 0;  // that of the offsets
       for (int64_t unit = begin; unit < end; ++unit) {
-        const int64_t split = unit % splits, first = panels_ * split / splits, last = panels_ * (split + 1) / splits;
-        if (!runBlock(blocks, unit / splits / groups, unit / splits % groups, passes, pass_count, weights, first, last)) out_of_memory = true;
+        const int64_t split = unit % splits, block = unit / splits / groups, group = unit / splits % groups;
+        const PlaneLayout layout = blocks.layoutOf(block, whole, positions_);
+        if (layout.plane != plane) writeOffsets(offsets, layout, passes, pass_count);
+        plane = layout.plane;
+        const Unit u{blocks.firstImage(block), blocks.firstRow(block), group, panels_ * split / splits, panels_ * (split + 1) / splits};
+        if (!runUnit(u, layout, passes, pass_count, weights, offsets)) out_of_memory = true;
       }
     });
     return out_of_memory ? failMemory() : AX_OK;
@@ -117,33 +136,41 @@ class Correlation : CorrelationOperands<T> {
     });
   }
 
-  bool runBlock(const Blocks& blocks, int64_t block, int64_t group, const Pass* passes, int64_t pass_count, const C* all_weights,
-                int64_t first_panel, int64_t last_panel) const {
-    thread_local PlaneScratch plane_scratch, offset_scratch;
-    const PlaneLayout layout = blocks.layoutOf(block, whole, positions_);
-    C* const planes = plane_scratch.atLeast<C>(channels * layout.channel());
+  void writeOffsets(int64_t* offsets, const PlaneLayout& layout, const Pass* passes, int64_t pass_count) const {
+    for (int64_t i = 0; i < pass_count; ++i) {
+      eachTap(passes[i], [&](int64_t channel, int64_t row_tap, int64_t col_tap) { *offsets++ = layout.offset(channel, row_tap, col_tap); });
+    }
+  }
+
+  // Some panels of a group, for a block of images or rows.
+  struct Unit {
+    int64_t first_image, first_row, group, first_panel, last_panel;
+  };
+
+  bool runUnit(const Unit& unit, const PlaneLayout& layout, const Pass* passes, int64_t pass_count, const C* all_weights,
+               const int64_t* offsets) const {
+    thread_local PlaneScratch plane_scratch;
+    C* const planes = plane_scratch.atLeast<C>(channels * layout.channel() + 4 * kWidth);  // whole tiles are read from a row's or run's end
     if (planes == nullptr) return false;
-    const int64_t image_stride = groups * channels * in_pixels;
-    const int64_t source = blocks.firstImage(block) * image_stride + group * channels * in_pixels;
+    const int64_t image_stride = groups * channels * in_pixels, pixels = out_height * out_width;
     for (int64_t c = 0; c < channels; ++c) {
-      const int64_t at = source + c * in_pixels;
+      const int64_t at = unit.first_image * image_stride + (unit.group * channels + c) * in_pixels;
       fillPlanes(planes + c * layout.channel(), layout, in + at, mask == nullptr ? nullptr : mask + at, image_stride);
     }
-    T* const to = out + (blocks.firstImage(block) * groups + group) * rows * out_height * out_width;
+    T* const to = out + (unit.first_image * groups + unit.group) * rows * pixels;
     for (int64_t i = 0; i < pass_count; ++i) {
       const Pass& pass = passes[i];
       const int64_t taps = tapsOf(pass), panel = panelOf(pass);
-      const C* const weights = all_weights + pass.weights + group * panels_ * panel;
-      int64_t* const offsets = offset_scratch.atLeast<int64_t>(taps + 1);
-      if (offsets == nullptr) return false;
-      int64_t* next = offsets;
-      eachTap(pass, [&](int64_t channel, int64_t row_tap, int64_t col_tap) { *next++ = layout.offset(channel, row_tap, col_tap); });
-      const int64_t together = std::max(kWeightBytes / static_cast<int64_t>(panel * sizeof(C)), int64_t{1});
-      for (int64_t p = first_panel; p < last_panel; p += together) {
-        const int64_t count = std::min(last_panel - p, together);
-        runPanels(to + p * height_ * out_height * out_width, rows - p * height_, count, weights + p * panel, taps, planes, offsets, layout, pass,
-                  blocks.firstRow(block));
+      const C* const weights = all_weights + pass.weights + unit.group * panels_ * panel;
+      const int64_t all = unit.last_panel - unit.first_panel;
+      const int64_t few = std::max(kWeightBytes / static_cast<int64_t>(panel * sizeof(C)), int64_t{1});
+      const int64_t together = paysToPack(layout, pass, all) ? all : few;
+      for (int64_t p = unit.first_panel; p < unit.last_panel; p += together) {
+        const int64_t count = std::min(unit.last_panel - p, together);
+        runPanels(to + p * height_ * pixels, rows - p * height_, count, weights + p * panel, taps, planes, offsets, layout, pass,
+                  unit.first_row);
       }
+      offsets += taps;
     }
     return true;
   }
@@ -151,25 +178,114 @@ class Correlation : CorrelationOperands<T> {
   // All positions of a block for `count` panels, the first of which begins a range of `rows_left` rows.
   void runPanels(T* to, int64_t rows_left, int64_t count, const C* weights, int64_t taps, const C* planes, const int64_t* offsets,
                  const PlaneLayout& layout, const Pass& pass, int64_t first_row) const {
-    constexpr int kWidth = ConvVector<C>::kWidth;
     const int64_t pixels = out_height * out_width;
-    alignas(64) C tile[kTileRows * tilePositions<C>(kTileRows) + kWidth];  // whole vectors are read past a segment
+    if constexpr (std::is_same_v<T, C>) {
+      if (paysByRows(pass, taps)) return runRows(to, rows_left, count, weights, taps, planes, offsets, layout, pass, first_row);
+    }
+    alignas(64) C tile[(2 * kTileRows + 1) * kWidth];  // whole vectors are read past a segment
     SegmentWalk walk(*this, layout, pass, first_row);
-    for (int64_t q = 0; q < layout.end(); q += positions_) {
-      Segment segments[4 * kWidth];
-      const int segment_count = walk.next(segments, std::min(q + positions_, layout.end()));
+    thread_local PlaneScratch packed_scratch;
+    Packed packed;
+    const bool is_packed = paysToPack(layout, pass, count) && preparePacked(&packed, packed_scratch, taps);
+    for (int64_t q = 0; is_packed ? !walk.isAtEnd() : q < layout.end(); q += positions_) {
+      TileSegment segments[4 * kWidth];
+      int segment_count;
+      if (is_packed) {
+        TileRun runs[4 * kWidth];
+        int run_count;
+        segment_count = walk.nextOutputs(segments, runs, &run_count, positions_);
+        packTile(packed.tile, planes, offsets, taps, runs, run_count);
+      } else {
+        segment_count = walk.next(segments, std::min(q + positions_, layout.end()));
+      }
+      const C* const from = is_packed ? packed.tile : planes + q;
+      const int64_t* const places = is_packed ? packed.offsets : offsets;
       for (int64_t p = 0; p < count && segment_count > 0; ++p) {
         const C* const panel = weights + p * (taps + 1) * height_;
         T* const target = to + p * height_ * pixels;
         const int64_t height = std::min(rows_left - p * height_, height_);
         if constexpr (std::is_same_v<T, C>) {
           if (segments[0].count == positions_ && pass.width.step == 1 && height == height_) {
-            tile_(target + segments[0].to, pixels, panel + height_, planes + q, offsets, taps, panel, relu);
+            tile_(target + segments[0].to, pixels, panel + height_, from, places, taps, panel, relu);
             continue;
           }
         }
-        tile_(tile, positions_, panel + height_, planes + q, offsets, taps, panel, relu);
+        tile_(tile, positions_, panel + height_, from, places, taps, panel, relu);
         for (int i = 0; i < segment_count; ++i) store(target, tile, height, segments[i], pass.width.step);
+      }
+    }
+  }
+
+  // With few taps, moving a tile's segments costs more than the positions behind a row: then each row has tiles of its own, which go
+  // to the output at once.
+  bool paysByRows(const Pass& pass, int64_t taps) const {
+    const int64_t waste = ceilDivide(out_width, positions_) * positions_ - out_width;
+    return pass.width.step == 1 && pass.height.step == 1 && taps * waste <= 4 * out_width;
+  }
+
+  void runRows(T* to, int64_t rows_left, int64_t count, const C* weights, int64_t taps, const C* planes, const int64_t* offsets,
+               const PlaneLayout& layout, const Pass& pass, int64_t first_row) const {
+    const int64_t pixels = out_height * out_width, begin = std::max(pass.height.begin - first_row, int64_t{0});
+    const int64_t end = std::min(pass.height.end - first_row, layout.height.positions);
+    alignas(64) C tile[(2 * kTileRows + 1) * kWidth];
+    for (int64_t image = 0; image < layout.images; ++image) {
+      T* const first = to + image * groups * rows * pixels;
+      // What is written behind a row is overwritten by the next one; the last ones of the block must not be left.
+      const int64_t stop = (end + first_row + pass.height.origin) * out_width;
+      for (int64_t y = begin; y < end; ++y) {
+        for (int64_t x = 0; x < out_width; x += positions_) {
+          const C* const from = planes + (image * layout.height.pitch + y) * layout.width.pitch + x;
+          const int64_t at = (y + first_row + pass.height.origin) * out_width + x;
+          for (int64_t p = 0; p < count; ++p) {
+            const C* const panel = weights + p * (taps + 1) * height_;
+            T* const target = first + p * height_ * pixels;
+            const int64_t height = std::min(rows_left - p * height_, height_);
+            if (at + positions_ <= stop && height == height_) {
+              tile_(target + at, pixels, panel + height_, from, offsets, taps, panel, relu);
+              continue;
+            }
+            tile_(tile, positions_, panel + height_, from, offsets, taps, panel, relu);
+            store(target, tile, height, {0, std::min(positions_, out_width - x), at, stop - at}, 1);
+          }
+        }
+      }
+    }
+  }
+
+  // What a tile reads when it is packed: (taps, positions).
+  struct Packed {
+    C* tile;
+    int64_t* offsets;
+  };
+
+  // Whether packing a tile, some cycles for each run of a tap, costs less than computing the positions that are no outputs.
+  bool paysToPack(const PlaneLayout& layout, const Pass& pass, int64_t count) const {
+    const int64_t run = pass.width.end - pass.width.begin;
+    if (pass.width.step != 1 || pass.height.step != 1 || run < 1) return false;
+    const int64_t outputs = layout.images * layout.height.positions * run;
+    const int64_t tiles = ceilDivide(layout.end(), positions_), packed_tiles = ceilDivide(outputs, positions_);
+    const int64_t saved = (tiles - packed_tiles) * count * height_ * vectors_;
+    return saved > packed_tiles * (4 + 3 * (positions_ / run + 1));
+  }
+
+  bool preparePacked(Packed* packed, PlaneScratch& scratch, int64_t taps) const {
+    const int64_t tile_bytes = (taps * positions_ + 2 * kWidth) * static_cast<int64_t>(sizeof(C));
+    char* const memory = scratch.atLeast<char>(tile_bytes + taps * static_cast<int64_t>(sizeof(int64_t)));
+    if (memory == nullptr) return false;
+    *packed = {reinterpret_cast<C*>(memory), reinterpret_cast<int64_t*>(memory + tile_bytes)};
+    for (int64_t p = 0; p < taps; ++p) packed->offsets[p] = p * positions_;
+    return true;
+  }
+
+  // Copies whole vectors: what is written behind a run is overwritten by the next one.
+  void packTile(C* tile, const C* planes, const int64_t* offsets, int64_t taps, const TileRun* runs, int run_count) const {
+    using V = typename ConvVector<C>::type;
+    for (int64_t p = 0; p < taps; ++p, tile += positions_) {
+      for (int i = 0; i < run_count; ++i) {
+        const C* const from = planes + offsets[p] + runs[i].position;
+        for (int64_t j = 0; j < runs[i].count; j += kWidth) {
+          *reinterpret_cast<V*>(tile + runs[i].place + j) = *reinterpret_cast<const V*>(from + j);
+        }
       }
     }
   }
@@ -181,46 +297,76 @@ class Correlation : CorrelationOperands<T> {
         : height_(pass.height), width_(pass.width), row_begin_(std::max(pass.height.begin - first_row, int64_t{0})),
           row_end_(std::min(pass.height.end - first_row, layout.height.positions)), row_pitch_(layout.width.pitch),
           image_pitch_(layout.height.pitch), out_width_(c.out_width), image_step_(c.groups * c.rows * c.out_height * c.out_width),
-          first_((first_row * pass.height.step + pass.height.origin) * c.out_width + pass.width.origin) {}
+          first_((first_row * pass.height.step + pass.height.origin) * c.out_width + pass.width.origin),
+          stop_(layout.end()) {}
+
+    bool isAtEnd() const { return at_ >= stop_; }
 
     // The runs up to position `stop`; `to` counts from the beginning of the first image's channel.
-    int next(Segment* segments, int64_t stop) {
+    int next(TileSegment* segments, int64_t stop) {
       const int64_t start = at_;
       int count = 0;
       while (at_ < stop) {
-        const int64_t line_end = std::min(stop, line_ + row_pitch_);
-        const int64_t begin = std::max(at_, line_ + width_.begin), end = std::min(line_end, line_ + width_.end);
-        if (row_ >= row_begin_ && row_ < row_end_ && begin < end) {
-          const int64_t to = first_ + image_ + row_ * height_.step * out_width_ + (begin - line_) * width_.step;
-          // What lies behind a segment in the same channel of the same block is stored later.
-          const int64_t room = height_.step == 1 ? first_ - width_.origin + image_ + row_end_ * out_width_ - to : end - begin;
-          if (count > 0 && isNext(segments[count - 1], begin - start, to)) segments[count - 1].count += end - begin;
-          else segments[count++] = {begin - start, end - begin, to, room};
+        const int64_t begin = std::max(at_, line_ + width_.begin), end = std::min({stop, line_ + row_pitch_, line_ + width_.end});
+        if (isRow() && begin < end) count = add(segments, count, begin - start, end - begin, begin);
+        at_ = std::min(stop, line_ + row_pitch_);
+        if (at_ == line_ + row_pitch_) nextLine();
+      }
+      return count;
+    }
+
+    // The same for the next `wanted` outputs, without what lies between them.
+    int nextOutputs(TileSegment* segments, TileRun* runs, int* run_count, int64_t wanted) {
+      int64_t filled = 0;
+      int count = 0;
+      *run_count = 0;
+      while (filled < wanted && at_ < stop_) {
+        const int64_t begin = std::max(at_, line_ + width_.begin), end = std::min(line_ + width_.end, begin + wanted - filled);
+        if (!isRow() || begin >= end) {
+          nextLine();
+          continue;
         }
-        at_ = line_end;
-        if (at_ < line_ + row_pitch_) break;
-        line_ = at_;
-        if (++row_ == image_pitch_) {
-          row_ = 0;
-          image_ += image_step_;
-        }
+        count = add(segments, count, filled, end - begin, begin);
+        runs[(*run_count)++] = {begin, filled, end - begin};
+        filled += end - begin;
+        at_ = end;
       }
       return count;
     }
 
    private:
-    bool isNext(const Segment& before, int64_t from, int64_t to) const {
-      return width_.step == 1 && before.from + before.count == from && before.to + before.count == to;
+    bool isRow() const { return row_ >= row_begin_ && row_ < row_end_; }
+
+    void nextLine() {
+      at_ = line_ += row_pitch_;
+      if (++row_ < image_pitch_) return;
+      row_ = 0;
+      image_ += image_step_;
+    }
+
+    // Outputs from `position` on in the current line; they extend the segment before where they follow it.
+    int add(TileSegment* segments, int count, int64_t from, int64_t size, int64_t position) const {
+      const int64_t to = first_ + image_ + row_ * height_.step * out_width_ + (position - line_) * width_.step;
+      if (count > 0) {
+        TileSegment& before = segments[count - 1];
+        if (width_.step == 1 && before.from + before.count == from && before.to + before.count == to) {
+          before.count += size;
+          return count;
+        }
+      }
+      // What lies behind a segment in the same channel of the same block is stored later.
+      const int64_t room = height_.step == 1 ? first_ - width_.origin + image_ + row_end_ * out_width_ - to : size;
+      segments[count] = {from, size, to, room};
+      return count + 1;
     }
 
     const PassAxis height_, width_;
-    const int64_t row_begin_, row_end_, row_pitch_, image_pitch_, out_width_, image_step_, first_;
+    const int64_t row_begin_, row_end_, row_pitch_, image_pitch_, out_width_, image_step_, first_, stop_;
     int64_t at_ = 0, line_ = 0, row_ = 0, image_ = 0;
   };
 
-  void store(T* to, const C* tile, int64_t height, const Segment& segment, int64_t step) const {
-    constexpr int64_t kWidth = ConvVector<C>::kWidth;
-    const int64_t vectors = ceilDivide(segment.count, kWidth), pixels = out_height * out_width;
+  void store(T* to, const C* tile, int64_t height, const TileSegment& segment, int64_t step) const {
+    const int64_t vectors = ceilDivide(segment.count, int64_t{kWidth}), pixels = out_height * out_width;
     for (int64_t i = 0; i < height; ++i) {
       const C* from = tile + i * positions_ + segment.from;
       T* target = to + i * pixels + segment.to;
@@ -234,7 +380,9 @@ class Correlation : CorrelationOperands<T> {
     }
   }
 
-  const int64_t height_, panels_, positions_;
+  const int64_t height_, panels_;
+  const int vectors_;
+  const int64_t positions_;
   const CorrelateTile<C> tile_;
 };
 

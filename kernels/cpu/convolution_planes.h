@@ -39,7 +39,7 @@ class PlaneScratch {
 };
 
 // One direction of the planes. Row i of phase p holds source row i * stride + p - lead, zeros where that lies outside.
-struct Axis {
+struct PlaneAxis {
   int64_t source, stride, lead;
   int64_t positions;  // outputs in this direction
   int64_t reach;      // the largest shift of a tap
@@ -49,14 +49,14 @@ struct Axis {
   int64_t pitch;                 // rows (or columns) from one image (or row) to the next
 
   // Taps that read the source with a stride.
-  static Axis strided(int64_t source, int64_t positions, int64_t size, int64_t stride, int64_t padding, int64_t dilation) {
+  static PlaneAxis strided(int64_t source, int64_t positions, int64_t size, int64_t stride, int64_t padding, int64_t dilation) {
     const int64_t period = stride / std::gcd(stride, dilation);
     return {source, stride, padding, positions, (size - 1) * dilation / stride, dilation, stride, false, period, std::min(size, period), 0};
   }
 
   // The transpose of the above: `source` are its outputs. Its padded inputs, grouped by `stride`, are the positions, from that of the
   // first real input on.
-  static Axis transposed(int64_t source, int64_t inputs, int64_t size, int64_t stride, int64_t padding, int64_t dilation) {
+  static PlaneAxis transposed(int64_t source, int64_t inputs, int64_t size, int64_t stride, int64_t padding, int64_t dilation) {
     const int64_t first = padding / stride, end = (padding + inputs - 1) / stride + 1, reach = (size - 1) * dilation / stride;
     return {source, 1, reach - first, end - first, reach, dilation, stride, true, 1, 1, 0};
   }
@@ -65,8 +65,8 @@ struct Axis {
   int64_t slot(int64_t tap) const { return tap % period; }
 
   // Part of the positions, alone.
-  Axis part(int64_t begin, int64_t end) const {
-    Axis a = *this;
+  PlaneAxis part(int64_t begin, int64_t end) const {
+    PlaneAxis a = *this;
     a.lead -= begin * stride;
     a.positions = end - begin;
     a.pitch = a.positions + reach;
@@ -84,7 +84,7 @@ struct Axis {
 
 // Planes of some channels of some images: [channel][slot of rows][slot of columns][image][row][column], then zeros up to `plane`.
 struct PlaneLayout {
-  Axis height, width;
+  PlaneAxis height, width;
   int64_t images;
   int64_t plane;  // elements of one plane
 
@@ -131,7 +131,7 @@ AX_SHORT_LOOPS void copyElements(C* __restrict to, const T* __restrict from, con
 // Fills all planes of one channel. `from` and `mask` are the channel of the first image, `image_stride` elements from that of the next.
 template <class C, class T>
 AX_SHORT_LOOPS void fillPlanes(C* to, const PlaneLayout& layout, const T* from, const T* mask, int64_t image_stride) {
-  const Axis &h = layout.height, &w = layout.width;
+  const PlaneAxis &h = layout.height, &w = layout.width;
   for (int64_t a = 0; a < h.slots; ++a) {
     for (int64_t b = 0; b < w.slots; ++b) {
       C* row = to + (a * w.slots + b) * layout.plane;

@@ -10,7 +10,6 @@
 namespace ax {
 inline namespace AX_ISA {
 
-// Sums over all positions of gradient times input, for planes of the input as the forward pass lays them out. Every part of the images has sums of its own, which are added in their order.
 template <class T>
 struct WeightGradientOperands {
   T *out, *bias_out;
@@ -18,6 +17,8 @@ struct WeightGradientOperands {
   double beta, bias_beta;
 };
 
+// Sums over all positions of gradient times input, for planes of the input as the forward pass lays them out. Every part of the images
+// has sums of its own, which are added in their order.
 template <class T>
 class WeightGradient {
  public:
@@ -31,11 +32,12 @@ class WeightGradient {
         tile_(correlateGradientsOf<C>(static_cast<int>(tile_rows_), static_cast<int>(tile_taps_))), whole_(whole) {}
 
   int32_t run() {
-    blocks_ = Blocks::choose(whole_, s.batch, channels_ + rows_, sizeof(C), kGradientBytes, kGradientPositions);
+    blocks_ = PlaneBlocks::choose(whole_, s.batch, channels_ + rows_, sizeof(C), kGradientBytes, kGradientPositions);
     const int64_t tiles = s.groups * row_tiles_, weights = tiles * tap_tiles_ * room_, size = weights + s.out_channels;
     const int64_t cost = std::max(size * blocks_.images * blocks_.rows * whole_.width.pitch, int64_t{1});
     const int64_t useful = std::max(blocks_.count() * cost / kConvGrain, int64_t{1}), threads = std::min<int64_t>(threadCount(), useful);
-    parts_ = std::clamp(std::min(threads, kSumBytes / static_cast<int64_t>(size * sizeof(C))), int64_t{1}, std::max(blocks_.count(), int64_t{1}));
+    const int64_t most = kSumBytes / static_cast<int64_t>(size * sizeof(C));
+    parts_ = std::clamp(std::min(threads, most), int64_t{1}, std::max(blocks_.count(), int64_t{1}));
     const int64_t splits = std::clamp(threads / parts_, int64_t{1}, tiles);
     thread_local PlaneScratch scratch;
     C* const sums = scratch.atLeast<C>(parts_ * size);
@@ -114,7 +116,7 @@ class WeightGradient {
   // The gradients at the positions of the inputs' planes, and zeros between.
   PlaneLayout gradientLayout(int64_t block, const PlaneLayout& layout) const {
     const auto axis = [](int64_t source, int64_t lead, int64_t positions, int64_t pitch) {
-      return Axis{source, 1, lead, positions, 0, 1, 1, false, 1, 1, pitch};
+      return PlaneAxis{source, 1, lead, positions, 0, 1, 1, false, 1, 1, pitch};
     };
     const int64_t row = blocks_.firstRow(block);
     PlaneLayout g{axis(row + blocks_.rowsOf(block), -row, layout.height.positions, layout.height.pitch),
@@ -132,7 +134,8 @@ class WeightGradient {
     }
     for (int64_t row = first_row; row < last_row; ++row) {
       const int64_t at = ((image * s.groups + group) * rows_ + row) * pixels;
-      fillPlanes(gradients + row * rows_layout.plane, rows_layout, o.gradient + at, o.mask == nullptr ? nullptr : o.mask + at, s.out_channels * pixels);
+      const T* const masked = o.mask == nullptr ? nullptr : o.mask + at;
+      fillPlanes(gradients + row * rows_layout.plane, rows_layout, o.gradient + at, masked, s.out_channels * pixels);
     }
   }
 
@@ -162,7 +165,7 @@ class WeightGradient {
   const int64_t channels_, rows_, taps_, tile_rows_, tile_taps_, row_tiles_, tap_tiles_, room_;
   const CorrelateGradients<C> tile_;
   const PlaneLayout whole_;
-  Blocks blocks_{};
+  PlaneBlocks blocks_{};
   int64_t parts_ = 1;
 };
 

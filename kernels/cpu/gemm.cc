@@ -10,6 +10,7 @@
 #include "cpu/gemm_driver.h"
 #include "cpu/gemm_kernel.h"
 #include "cpu/gemm_pack.h"
+#include "cpu/gemm_small.h"
 #include "cpu/thread_pool.h"
 
 namespace ax {
@@ -65,9 +66,8 @@ class Driver {
   void run() {
     const int64_t depth_room = std::min(task_.k, kDepth);
     block_cols_ = std::min(roundUp(task_.n, kTileCols), blockBytes() / int64_t{sizeof(P)} / kDepth / kTileCols * kTileCols);
-    block_rows_ = task_.m;
-    // Where the sums have no place in C they wait in a block for the rest of k.
-    if (task_.c == nullptr && task_.k > kDepth) block_rows_ = std::min<int64_t>(task_.m, kSumRows);
+    // Sums that have no place in C wait in a block until k is complete.
+    block_rows_ = task_.c == nullptr ? std::min<int64_t>(task_.m, kSumRows) : task_.m;
     panels_ = static_cast<P*>(t_panels.atLeast((block_cols_ * depth_room + kLanes) * int64_t{sizeof(P)}));
     if (task_.c == nullptr) sums_ = static_cast<T*>(t_sums.atLeast(block_rows_ * block_cols_ * int64_t{sizeof(T)}));
     alignas(64) P small_panel[kTileCols * kSmallDepth + kLanes];
@@ -112,7 +112,7 @@ class Driver {
   static void pack(P* panel, const GemmLines<P>& lines, int64_t first, int64_t count, int64_t start, int64_t depth) {
     if (lines.pack != nullptr) {
       lines.pack(lines.source, panel, kWidth, first, count, start, depth);
-    } else {
+    } else if constexpr (std::is_floating_point_v<P>) {
       packLines<P, P, kWidth>(panel, lines.x, lines.ld, lines.contiguous, first, count, start, depth);
     }
   }
@@ -135,7 +135,8 @@ class Driver {
     int64_t strips = (rows_ + kTileRows - 1) / kTileRows, row_parts = 1, col_parts = 1;
     if (threads > 1) {
       const int64_t wanted = kPartsPerThread * threads;
-      if (strips >= threads) strips = std::min(roundUp(strips, threads), rows_);
+      // Equal parts: as many strips in each.
+      strips = std::min(roundUp(strips, strips < wanted ? threads : wanted), rows_);
       row_parts = std::min(strips, wanted);
       col_parts = std::min(panels, wanted / row_parts);
     }
@@ -182,18 +183,6 @@ class Driver {
     }
   }
 
-  static void addTile(T* sums, int64_t ld, const T* tile, int64_t rows, int64_t cols, T beta) {
-    for (int64_t i = 0; i < rows; ++i) {
-      T* const to = sums + i * ld;
-      const T* const from = tile + i * kTileCols;
-      if (beta == T(0)) {
-        for (int64_t j = 0; j < cols; ++j) to[j] = from[j];
-      } else {
-        for (int64_t j = 0; j < cols; ++j) to[j] = from[j] + beta * to[j];
-      }
-    }
-  }
-
   const GemmTask<P>& task_;
   const bool parallel_;
   int64_t max_depth_ = kDepth, block_cols_ = 0, block_rows_ = 0;
@@ -211,6 +200,11 @@ GemmTask<T> taskOf(const Gemm<T>& g) {
 
 template <class P>
 void runGemm(const GemmTask<P>& task, bool parallel) {
+  if (task.m == 0 || task.n == 0) return;
+  if constexpr (std::is_floating_point_v<P>) {
+    if (isVector(task)) return multiplyVector(task, parallel ? kGrain / 4 / (task.k + 1) + 1 : 0);
+    if (isSmall(task)) return multiplySmall(task, parallel && task.m * task.n * task.k > kGrain ? threadCount() : 1);
+  }
   Driver<P>(task, parallel).run();
 }
 
@@ -226,6 +220,9 @@ void gemm(const Gemm<T>& product) {
 
 template void runGemm<float>(const GemmTask<float>&, bool);
 template void runGemm<double>(const GemmTask<double>&, bool);
+#ifdef __AVX512F__
+template void runGemm<BFloat16Pair>(const GemmTask<BFloat16Pair>&, bool);
+#endif
 template void gemmSerial<float>(const Gemm<float>&);
 template void gemmSerial<double>(const Gemm<double>&);
 template void gemm<float>(const Gemm<float>&);

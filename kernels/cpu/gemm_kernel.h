@@ -42,6 +42,12 @@ struct Vector {
   static constexpr int kLanes = kVectorBytes / sizeof(T), kTileCols = 2 * kLanes;
 };
 
+template <>
+struct Vector<BFloat16Pair> {
+  typedef uint32_t type __attribute__((vector_size(kVectorBytes), aligned(2), may_alias));
+  static constexpr int kLanes = kVectorBytes / 4, kTileCols = 2 * kLanes;
+};
+
 // tile = alpha * (panel of A) (panel of B) + beta * tile, over `depth` steps. Columns are whole vectors. beta 0 does not read.
 template <class P>
 using Kernel = void (*)(int64_t depth, const P* a, const P* b, typename GemmSum<P>::type* tile, int64_t ld,
@@ -86,6 +92,42 @@ void tileKernel(int64_t depth, const T* a, const T* b, T* tile, int64_t ld, T al
   storeTile<T, kRows, kVectors>(sums, tile, ld, alpha, beta);
 }
 
+// The same for operands that are not packed: A with `a_row` elements between rows and `a_step` between steps along k, B with `b_step`
+// between steps and contiguous columns.
+template <class T>
+using DirectKernel = void (*)(int64_t depth, const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, T* tile,
+                              int64_t ld, T alpha, T beta);
+
+template <class T, int kRows, int kVectors>
+void directKernel(int64_t depth, const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, T* tile, int64_t ld, T alpha,
+                  T beta) {
+  using V = typename Vector<T>::type;
+  constexpr int kLanes = Vector<T>::kLanes, kGroups = (kRows + 3) / 4;
+  V sums[kRows][kVectors] = {};
+  // One pointer for four rows: an address holds it plus none, one, two or three times the distance of rows, so that all fit into
+  // registers. The compiler would keep a pointer for each row, and the empty statement keeps it from that.
+  const T* group[kGroups];
+  for (int g = 0; g < kGroups; ++g) group[g] = a + g * 4 * a_row;
+  const int64_t distance[4] = {0, a_row, 2 * a_row, 3 * a_row};
+  for (int64_t p = 0; p < depth; ++p) {
+    V right[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) right[v] = *reinterpret_cast<const V*>(b + v * kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[i][v] += group[i / 4][distance[i % 4]] * right[v];
+    }
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroups; ++g) {
+      group[g] += a_step;
+      asm("" : "+r"(group[g]));
+    }
+    b += b_step;
+  }
+  storeTile<T, kRows, kVectors>(sums, tile, ld, alpha, beta);
+}
+
 #ifdef __AVX512F__
 template <class T, int kRows, int kVectors>
 __attribute__((target("avx512bf16"))) void tileKernel(int64_t depth, const BFloat16Pair* a, const BFloat16Pair* b, T* tile, int64_t ld,
@@ -122,14 +164,25 @@ __attribute__((target("avx512bf16"))) void tileKernel(int64_t depth, const BFloa
 
 // The kernels for 1 to kTileRows rows, of one vector and of two: the edges of a result cost no more than their elements.
 template <class P, int kVectors, int... kRows>
-constexpr Kernel<P> kernelOf(int rows, std::integer_sequence<int, kRows...>) {
-  constexpr Kernel<P> kernels[] = {tileKernel<typename GemmSum<P>::type, kRows + 1, kVectors>...};
-  return kernels[rows - 1];
+Kernel<P> kernelOf(int64_t rows, std::integer_sequence<int, kRows...>) {
+  static constexpr Kernel<P> kKernels[] = {tileKernel<typename GemmSum<P>::type, kRows + 1, kVectors>...};
+  return kKernels[rows - 1];
 }
 template <class P>
 Kernel<P> kernelFor(int64_t rows, int64_t vectors) {
   constexpr auto kAllRows = std::make_integer_sequence<int, kTileRows>();
-  return vectors == 1 ? kernelOf<P, 1>(static_cast<int>(rows), kAllRows) : kernelOf<P, 2>(static_cast<int>(rows), kAllRows);
+  return vectors == 1 ? kernelOf<P, 1>(rows, kAllRows) : kernelOf<P, 2>(rows, kAllRows);
+}
+
+template <class T, int kVectors, int... kRows>
+DirectKernel<T> directKernelOf(int64_t rows, std::integer_sequence<int, kRows...>) {
+  static constexpr DirectKernel<T> kKernels[] = {directKernel<T, kRows + 1, kVectors>...};
+  return kKernels[rows - 1];
+}
+template <class T>
+DirectKernel<T> directKernelFor(int64_t rows, int64_t vectors) {
+  constexpr auto kAllRows = std::make_integer_sequence<int, kTileRows>();
+  return vectors == 1 ? directKernelOf<T, 1>(rows, kAllRows) : directKernelOf<T, 2>(rows, kAllRows);
 }
 
 }  // namespace AX_ISA

@@ -15,11 +15,25 @@
 namespace ax {
 inline namespace AX_ISA {
 
-// A vector of packed elements from memory.
+// How many elements of memory S make one packed element P.
+template <class P>
+constexpr int kElementsPerPacked = std::is_same_v<P, BFloat16Pair> ? 2 : 1;
+
+// One packed element from elements that are neighbours along k.
 template <class P, class S>
-inline typename Vector<P>::type loadWide(const S* x) {
+inline P packOne(const S* x) {
+  if constexpr (std::is_same_v<P, BFloat16Pair>) {
+    return {static_cast<uint32_t>(x[0].bits) | static_cast<uint32_t>(x[1].bits) << 16};
+  } else {
+    return static_cast<P>(*x);
+  }
+}
+
+// A vector of packed elements from a line that is contiguous along k.
+template <class P, class S>
+inline typename Vector<P>::type packVector(const S* x) {
   using V = typename Vector<P>::type;
-  if constexpr (sizeof(S) == sizeof(P)) {
+  if constexpr (sizeof(S) * kElementsPerPacked<P> == sizeof(P)) {
     return *reinterpret_cast<const V*>(x);
   } else if constexpr (std::is_same_v<S, BFloat16>) {
     typedef uint16_t Half __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
@@ -70,7 +84,7 @@ inline void transposeSquare(typename Vector<T>::type (&rows)[Vector<T>::kLanes])
 template <class S, class P, int kWidth>
 void packContiguousLines(P* panel, const S* x, int64_t ld, int64_t lines, int64_t depth) {
   using V = typename Vector<P>::type;
-  constexpr int kLanes = Vector<P>::kLanes, kGroups = (kWidth + kLanes - 1) / kLanes;
+  constexpr int kLanes = Vector<P>::kLanes, kGroups = (kWidth + kLanes - 1) / kLanes, kStep = kElementsPerPacked<P>;
   int64_t p = 0;
   for (; p + kLanes <= depth; p += kLanes) {
     for (int group = kGroups - 1; group >= 0; --group) {
@@ -78,9 +92,9 @@ void packContiguousLines(P* panel, const S* x, int64_t ld, int64_t lines, int64_
       V rows[kLanes];
       if (here == kLanes) {
 #pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) rows[i] = loadWide<P>(x + (first + i) * ld + p);
+        for (int i = 0; i < kLanes; ++i) rows[i] = packVector<P>(x + (first + i) * ld + p * kStep);
       } else {
-        for (int i = 0; i < kLanes; ++i) rows[i] = i < here ? loadWide<P>(x + (first + i) * ld + p) : V{};
+        for (int i = 0; i < kLanes; ++i) rows[i] = i < here ? packVector<P>(x + (first + i) * ld + p * kStep) : V{};
       }
       transposeSquare<P>(rows);
       P* to = panel + p * kWidth + first;
@@ -89,32 +103,47 @@ void packContiguousLines(P* panel, const S* x, int64_t ld, int64_t lines, int64_
     }
   }
   for (; p < depth; ++p) {
-    for (int64_t i = 0; i < lines; ++i) panel[p * kWidth + i] = static_cast<P>(x[i * ld + p]);
-    for (int64_t i = lines; i < kWidth; ++i) panel[p * kWidth + i] = P(0);
+    for (int64_t i = 0; i < lines; ++i) panel[p * kWidth + i] = packOne<P>(x + i * ld + p * kStep);
+    for (int64_t i = lines; i < kWidth; ++i) panel[p * kWidth + i] = P{};
   }
 }
 
-// Lines whose neighbours are contiguous: rows of memory are copied.
+// Lines whose neighbours are contiguous: rows of memory are copied, or interleaved to pairs.
 template <class S, class P, int kWidth>
 void packNeighbours(P* panel, const S* x, int64_t ld, int64_t lines, int64_t depth) {
-  if (lines == kWidth) {
-    for (int64_t p = 0; p < depth; ++p) {
-      for (int i = 0; i < kWidth; ++i) panel[p * kWidth + i] = static_cast<P>(x[p * ld + i]);
+  const auto copyRow = [&](P* to, const S* from, int64_t count) __attribute__((always_inline)) {
+    for (int64_t i = 0; i < count; ++i) {
+      if constexpr (std::is_same_v<P, BFloat16Pair>) {
+        to[i].bits = static_cast<uint32_t>(from[i].bits) | static_cast<uint32_t>(from[i + ld].bits) << 16;
+      } else {
+        to[i] = static_cast<P>(from[i]);
+      }
     }
+  };
+  constexpr int kStep = kElementsPerPacked<P>;
+  if (lines == kWidth) {
+    for (int64_t p = 0; p < depth; ++p) copyRow(panel + p * kWidth, x + p * kStep * ld, kWidth);
     return;
   }
   for (int64_t p = 0; p < depth; ++p) {
-    for (int64_t i = 0; i < lines; ++i) panel[p * kWidth + i] = static_cast<P>(x[p * ld + i]);
-    for (int64_t i = lines; i < kWidth; ++i) panel[p * kWidth + i] = P(0);
+    copyRow(panel + p * kWidth, x + p * kStep * ld, lines);
+    for (int64_t i = lines; i < kWidth; ++i) panel[p * kWidth + i] = P{};
   }
 }
 
+// The last element of lines with an odd number of them: its partner is zero.
+template <int kWidth>
+void packLastOfPairs(BFloat16Pair* panel, const BFloat16* x, int64_t stride, int64_t lines) {
+  for (int64_t i = 0; i < kWidth; ++i) panel[i].bits = i < lines ? x[i * stride].bits : 0u;
+}
+
+// `first` and `lines` count lines, `start` and `depth` packed elements.
 template <class S, class P, int kWidth>
 void packLines(P* panel, const S* x, int64_t ld, bool contiguous, int64_t first, int64_t lines, int64_t start, int64_t depth) {
   if (contiguous) {
-    packContiguousLines<S, P, kWidth>(panel, x + first * ld + start, ld, lines, depth);
+    packContiguousLines<S, P, kWidth>(panel, x + first * ld + start * kElementsPerPacked<P>, ld, lines, depth);
   } else {
-    packNeighbours<S, P, kWidth>(panel, x + start * ld + first, ld, lines, depth);
+    packNeighbours<S, P, kWidth>(panel, x + start * kElementsPerPacked<P> * ld + first, ld, lines, depth);
   }
 }
 

@@ -1,4 +1,6 @@
 // ax_matmul on the CPU: what happens around the product of gemm.h for each dtype and epilogue.
+#include <type_traits>
+
 #include "common/dtype.h"
 #include "common/math.h"
 #include "common/product.h"
@@ -75,7 +77,7 @@ struct Epilogue {
 template <class S>
 struct Matrix {
   const S* x;
-  int64_t ld;
+  int64_t ld, k;
   bool contiguous;
 };
 
@@ -86,6 +88,23 @@ void packWide(const void* source, float* panel, int64_t, int64_t first, int64_t 
   packLines<S, float, kWidth>(panel, matrix.x, matrix.ld, matrix.contiguous, first, lines, start, depth);
 }
 
+#ifdef __AVX512F__
+template <int kWidth>
+void packPairs(const void* source, BFloat16Pair* panel, int64_t, int64_t first, int64_t lines, int64_t start, int64_t depth) {
+  const Matrix<BFloat16>& m = *static_cast<const Matrix<BFloat16>*>(source);
+  const int64_t pairs = m.k / 2 - start < depth ? m.k / 2 - start : depth;
+  packLines<BFloat16, BFloat16Pair, kWidth>(panel, m.x, m.ld, m.contiguous, first, lines, start, pairs);
+  if (pairs == depth) return;
+  const BFloat16* const last = m.contiguous ? m.x + first * m.ld + m.k - 1 : m.x + (m.k - 1) * m.ld + first;
+  packLastOfPairs<kWidth>(panel + pairs * kWidth, last, m.contiguous ? m.ld : 1, lines);
+}
+
+bool multipliesPairs() {
+  static const bool has = __builtin_cpu_supports("avx512bf16");
+  return has;
+}
+#endif
+
 template <class S, class T = Compute<S>>
 void product(const ProductShape& s, const ProductOperands<S>& p, int32_t epilogue, T alpha, T beta, int64_t batch, bool parallel) {
   const S* const a = p.a + batch * s.batch_a;
@@ -94,10 +113,21 @@ void product(const ProductShape& s, const ProductOperands<S>& p, int32_t epilogu
   S* const aux = p.aux == nullptr ? nullptr : p.aux + batch * s.batch_out;
   Epilogue<S> e{epilogue, T(0), out, s.ldc, p.bias, aux};
   GemmTask<T> task{s.m, s.n, s.k, {}, {}, nullptr, s.ldc, alpha, beta, Epilogue<S>::finish, &e};
-  const Matrix<S> left{a, s.lda, s.transpose_a == 0}, right{b, s.ldb, s.transpose_b != 0};
+  const Matrix<S> left{a, s.lda, s.k, s.transpose_a == 0}, right{b, s.ldb, s.k, s.transpose_b != 0};
   if constexpr (sizeof(S) == 2) {
     e.beta = beta;
     task.beta = 0;
+#ifdef __AVX512F__
+    if constexpr (std::is_same_v<S, BFloat16>) {
+      if (multipliesPairs()) {
+        const GemmLines<BFloat16Pair> pairs_a{packPairs<kTileRows>, &left, nullptr, 0, false};
+        const GemmLines<BFloat16Pair> pairs_b{packPairs<Vector<BFloat16Pair>::kTileCols>, &right, nullptr, 0, false};
+        const int64_t k = (static_cast<int64_t>(s.k) + 1) / 2;
+        runGemm<BFloat16Pair>({s.m, s.n, k, pairs_a, pairs_b, nullptr, s.ldc, alpha, 0, task.finish, &e}, parallel);
+        return;
+      }
+    }
+#endif
     task.a = {packWide<S, kTileRows>, &left, nullptr, 0, false};
     task.b = {packWide<S, Vector<float>::kTileCols>, &right, nullptr, 0, false};
   } else {
@@ -110,20 +140,25 @@ void product(const ProductShape& s, const ProductOperands<S>& p, int32_t epilogu
   runGemm<T>(task, parallel);
 }
 
+// Multiplications below which another thread is not worth waking, and above which all of them share one product.
+constexpr double kGrain = 1 << 16, kLarge = 1 << 22;
+
 template <class S>
 int32_t run(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b, double b_offset, uint32_t bias,
             double bias_offset, uint32_t aux, double aux_offset, const ProductShape& s, int32_t epilogue, double alpha, double beta) {
   using T = Compute<S>;
   ProductOperands<S> p;
   AX_TRY(resolveProduct(dtype, out, out_offset, a, a_offset, b, b_offset, bias, bias_offset, aux, aux_offset, s, epilogue, &p));
-  if (s.batch >= threadCount()) {
-    const double cost = static_cast<double>(s.m) * s.n * (s.k + 1);
-    const int64_t grain = cost > 1 << 16 ? 1 : (1 << 16) / (static_cast<int64_t>(cost) + 1) + 1;
-    parallelFor(s.batch, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) product<S>(s, p, epilogue, static_cast<T>(alpha), static_cast<T>(beta), i, false);
-    });
+  const auto multiply = [&](int64_t begin, int64_t end, bool parallel) {
+    for (int64_t i = begin; i < end; ++i) product<S>(s, p, epilogue, static_cast<T>(alpha), static_cast<T>(beta), i, parallel);
+  };
+  // Small products are shared out whole; of large ones each is cut, unless they go evenly into the threads.
+  const double multiplications = static_cast<double>(s.m) * s.n * (s.k + 1.0);
+  if (s.batch > 1 && (multiplications < kLarge || s.batch % threadCount() == 0)) {
+    const int64_t grain = multiplications < kGrain ? static_cast<int64_t>(kGrain / (multiplications + 1)) + 1 : 1;
+    parallelFor(s.batch, grain, [&](int64_t begin, int64_t end) { multiply(begin, end, false); });
   } else {
-    for (int64_t i = 0; i < s.batch; ++i) product<S>(s, p, epilogue, static_cast<T>(alpha), static_cast<T>(beta), i, true);
+    multiply(0, s.batch, true);
   }
   return AX_OK;
 }

@@ -7,10 +7,10 @@
 #include <atomic>
 #include <type_traits>
 
-#include "common/math.h"
+#include "common/operand.h"
 #include "common/status.h"
-#include "cpu/convert_row.h"
 #include "cpu/thread_pool.h"
+#include "cpu/tile.h"
 
 namespace ax {
 inline namespace AX_ISA {
@@ -41,11 +41,16 @@ class Team {
     f(i);
   }
 
-  // In 64 lanes that are combined pairwise, in blocks whose sums are kept in double.
+  // In 64 lanes that are combined pairwise, in blocks whose sums are kept in double; a few elements simply one by one.
   template <class T, class F>
   T sum(int64_t count, const F& shared) const {
     constexpr int64_t kBlock = 4096;
     const F f = shared;
+    if (count <= kFew) {
+      T few = T(0);
+      for (int64_t i = 0; i < count; ++i) few += f(i);
+      return few;
+    }
     double total = 0;
     for (int64_t first = 0; first < count; first += kBlock) {
       const int64_t last = count - first < kBlock ? count : first + kBlock;
@@ -69,6 +74,10 @@ class Team {
   template <class T, class F>
   T max(int64_t count, T lowest, const F& shared) const {
     const F f = shared;
+    if (count <= kFew) {
+      for (int64_t i = 0; i < count; ++i) lowest = larger(lowest, f(i));
+      return lowest;
+    }
     T lanes[kLanes];
     for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = lowest;
     int64_t i = 0;
@@ -91,7 +100,7 @@ class Team {
     } else {
       if (row == nullptr) return nullptr;
       float* values = scratch_ + slot * stride_;
-      widenRow(values, row, count);
+      convertBlock(values, AX_FLOAT32, row, kDtypeOf<T>, count);
       return values;
     }
   }
@@ -107,11 +116,11 @@ class Team {
 
   template <class T>
   void store(T* row, const Compute<T>* values, int64_t count) const {
-    if constexpr (!kInPlace<T>) narrowRow(row, values, count);
+    if constexpr (!kInPlace<T>) convertBlock(row, kDtypeOf<T>, values, AX_FLOAT32, count);
   }
 
  private:
-  static constexpr int kLanes = 64;
+  static constexpr int kLanes = 64, kFew = 16;
 
   template <class T>
   static T larger(T a, T b) {
@@ -163,16 +172,16 @@ int32_t forEachColumns(int64_t outer, int64_t size, int64_t inner, const Body& b
   return AX_OK;
 }
 
-// The sum is taken in a fixed number of pieces, so that it does not depend on the number of threads.
+// The pieces in which the sum is taken depend only on the count, so it does not depend on the number of threads.
 template <class T, class F>
 int32_t sumInto(T* out, int64_t count, double scale, const F& f) {
-  constexpr int64_t kPieces = 64;
+  constexpr int64_t kPieces = 64, kLeast = 4096;
   double sums[kPieces] = {};
-  const int64_t piece = (count + kPieces - 1) / kPieces;
-  parallelFor(kPieces, kElementGrain / (piece + 1) + 1, [&](int64_t begin, int64_t end) {
+  const int64_t piece = count <= kPieces * kLeast ? kLeast : (count + kPieces - 1) / kPieces;
+  parallelFor((count + piece - 1) / piece, kElementGrain / piece + 1, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
-      const int64_t first = k * piece < count ? k * piece : count, last = first + piece < count ? first + piece : count;
-      sums[k] = static_cast<double>(Team().template sum<T>(last - first, [=](int64_t i) { return f(first + i); }));
+      const int64_t first = k * piece, length = count - first < piece ? count - first : piece;
+      sums[k] = static_cast<double>(Team().template sum<T>(length, [=](int64_t i) { return f(first + i); }));
     }
   });
   double total = 0;

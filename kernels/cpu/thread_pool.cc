@@ -21,7 +21,7 @@ constexpr int kMaxThreads = 1024;
 // A worker that ran out of work looks for more for some microseconds before it sleeps: waking a sleeping thread costs more than
 // most operations. The caller at the end of runParts() spins longer, as the last parts are about to finish.
 constexpr int kWorkerSpins = 2000;
-constexpr int kCallerSpins = 20000;
+constexpr int kCallerSpins = 4000;
 
 // The processors that the control group's quota pays for, rounded up; INT_MAX without a quota.
 int quotaProcessors() {

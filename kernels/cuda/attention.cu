@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(kThreads) queryGradientKernel(Attention<T> x, 
         if (key < s.k_len) {
           C kept;
           x.differentiate(batch, head, query, key, &kept, &weights[threadIdx.x]);
-          if (x.a.grad_scores != nullptr) static_cast<T*>(x.a.grad_scores)[row * s.k_len + key] = static_cast<T>(weights[threadIdx.x]);
+          if (x.a.grad_scores != nullptr) static_cast<C*>(x.a.grad_scores)[row * s.k_len + key] = weights[threadIdx.x];
         }
         __syncthreads();
         if (d >= s.dim) continue;

@@ -352,7 +352,7 @@ enum { AX_ATTENTION_NO_MASK = 0, AX_ATTENTION_BOOL_MASK = 1, AX_ATTENTION_ADDED_
 //   backward: grad_q, grad_k, grad_v, grad_scores, grad_out, q, k, v, out, lse, mask.
 // lse (batch, heads, q_len) is contiguous and of the dtype of computation: the log of the sum of the exponentials, -inf for a query
 // without a key. mask has id 0 where there is none. grad_scores has id 0, or is (batch, heads, q_len, k_len), contiguous and
-// zeroed, and receives the gradient of the scores: that of an added mask. All four gradients share q's dtype.
+// zeroed, and receives the gradient of the scores, in the dtype of computation: that of an added mask before it is summed.
 //
 // `shape` is int32[40]: batch, heads, kv_heads (divides heads: head h reads h / (heads / kv_heads)), q_len, k_len, dim (of q and k),
 // v_dim, flags, kind of mask, dtype of an added mask (q's, or float32 with 16-bit operands); then strides in elements, those of dim
@@ -421,7 +421,8 @@ AX_OP int32_t ax_batch_norm_forward(int32_t dtype, uint32_t out, double out_offs
                                     double x_offset, uint32_t weight, double weight_offset, uint32_t bias, double bias_offset,
                                     const void* settings);
 
-// Gradients of x, weight and bias; an output of id 0 is not wanted. `mask` (id 0: none; offset 0) is the output of a fused ReLU.
+// Gradients of x, weight and bias; an output of id 0 is not wanted. `mask` (id 0: none; offset 0) is the output of a fused ReLU; with it
+// `out` must be there.
 AX_OP int32_t ax_batch_norm_backward(int32_t dtype, uint32_t out, double out_offset, uint32_t weight_out, double weight_out_offset,
                                      uint32_t bias_out, double bias_out_offset, uint32_t gradient, double gradient_offset,
                                      uint32_t x, double x_offset, uint32_t mask, uint32_t weight, double weight_offset,
@@ -458,6 +459,16 @@ AX_OP int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t param
 AX_OP int32_t ax_adafactor_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t row_var, uint32_t col_var,
                                 uint32_t scratch, uint32_t gradient, double gradient_offset, double outer, double rows,
                                 double cols, const void* hyper);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Norms of gradients
+// ---------------------------------------------------------------------------------------------------------------------
+
+enum { AX_NORM_BLOCK = 16384 };
+
+// For each block of AX_NORM_BLOCK elements of x (contiguous, the last block may be smaller), out (blocks, float64) = the sum of
+// |x|^p for p > 0; for infinity the largest |x|. float32, float64, bfloat16, float16.
+AX_OP int32_t ax_norm_blocks(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Collectives

@@ -21,15 +21,15 @@ struct ChannelWalk {
   }
   AX_HD int64_t total() const { return runs * count; }
 
-  // Sum of f(position) over the channel.
-  template <class C, class Team, class F>
+  // Sum of f(position) over the channel, in double as in PyTorch.
+  template <class Team, class F>
   AX_DEVICE double sum(const Team& team, const F& f) const {
     double total = 0;
     for (int64_t run = 0; run < runs; ++run) {
       const int64_t first = run * run_stride, step = stride;
       // The common step is named, so that it becomes a constant.
-      total += static_cast<double>(step == 1 ? team.template sum<C>(count, [=](int64_t i) { return f(first + i); })
-                                             : team.template sum<C>(count, [=](int64_t i) { return f(first + i * step); }));
+      total += step == 1 ? team.template sum<double>(count, [=](int64_t i) { return static_cast<double>(f(first + i)); })
+                         : team.template sum<double>(count, [=](int64_t i) { return static_cast<double>(f(first + i * step)); });
     }
     return total;
   }
@@ -75,10 +75,11 @@ struct BatchNormForward {
     const double count = static_cast<double>(walk.total());
     double center, variance;
     if (is_training) {
-      center = walk.template sum<C>(team, [=](int64_t i) { return static_cast<C>(from[i]); }) / count;
-      const C middle = static_cast<C>(center);
-      variance = walk.template sum<C>(team, [=](int64_t i) {
-        const C distance = static_cast<C>(from[i]) - middle;
+      if (count == 0) return;
+      center = walk.sum(team, [=](int64_t i) { return static_cast<C>(from[i]); }) / count;
+      const double middle = center;
+      variance = walk.sum(team, [=](int64_t i) {
+        const double distance = static_cast<double>(static_cast<C>(from[i])) - middle;
         return distance * distance;
       }) / count;
     } else {
@@ -120,39 +121,34 @@ struct BatchNormBackward {
     *to = static_cast<T>(static_cast<C>(value + before));
   }
 
-  // `value(i)`: the gradient of element i of the channel, zero where a fused ReLU was.
-  template <class Team, class Value>
-  AX_DEVICE void run(const Team& team, int64_t channel, const Value& value) const {
-    const T* from = x + channel * pixels;
+  template <class Team>
+  AX_DEVICE void operator()(const Team& team, int64_t channel) const {
+    const T *from = x + channel * pixels, *g = gradient + channel * pixels;
     T* to = out == nullptr ? nullptr : out + channel * pixels;
-    const C mean = statistics[channel], rstd = statistics[channels + channel];
-    const double sum = walk.template sum<C>(team, value);
-    const double product = walk.template sum<C>(team, [=](int64_t i) { return value(i) * (static_cast<C>(from[i]) - mean); });
+    if (mask != nullptr) {
+      // Once, into the output. A condition inside the sums would cost more, and g++ 12 vectorises it wrongly.
+      const T *source = g, *m = mask + channel * pixels;
+      walk.each(team, [=](int64_t i) { to[i] = static_cast<C>(m[i]) > C(0) ? source[i] : static_cast<T>(C(0)); });
+      g = to;
+    }
+    const double count = static_cast<double>(walk.total());
+    const C mean = statistics[channel], rstd = count == 0 ? C(0) : statistics[channels + channel];
+    const double sum = walk.sum(team, [=](int64_t i) { return static_cast<C>(g[i]); });
+    const double product = walk.sum(team, [=](int64_t i) { return static_cast<C>(g[i]) * (static_cast<C>(from[i]) - mean); });
     if (team.isFirst()) {
       if (weight_out != nullptr) add(weight_out + channel, product * static_cast<double>(rstd), weight_beta);
       if (bias_out != nullptr) add(bias_out + channel, sum, bias_beta);
     }
     if (to == nullptr) return;
-    const double count = static_cast<double>(walk.total()), r = static_cast<double>(rstd);
+    const double r = static_cast<double>(rstd);
     const C scale = rstd * valueOr(weight, channel, 1);
     if (is_training) {
       const C average = static_cast<C>(sum / count), slope = static_cast<C>(product / count * r * r);
       walk.each(team, [=](int64_t i) {
-        to[i] = static_cast<T>((value(i) - average - (static_cast<C>(from[i]) - mean) * slope) * scale);
+        to[i] = static_cast<T>((static_cast<C>(g[i]) - average - (static_cast<C>(from[i]) - mean) * slope) * scale);
       });
     } else {
-      walk.each(team, [=](int64_t i) { to[i] = static_cast<T>(value(i) * scale); });
-    }
-  }
-
-  template <class Team>
-  AX_DEVICE void operator()(const Team& team, int64_t channel) const {
-    const T* g = gradient + channel * pixels;
-    if (mask == nullptr) {
-      run(team, channel, [=](int64_t i) { return static_cast<C>(g[i]); });
-    } else {
-      const T* m = mask + channel * pixels;
-      run(team, channel, [=](int64_t i) { return static_cast<C>(m[i]) > C(0) ? static_cast<C>(g[i]) : C(0); });
+      walk.each(team, [=](int64_t i) { to[i] = static_cast<T>(static_cast<C>(g[i]) * scale); });
     }
   }
 };
@@ -193,8 +189,8 @@ int32_t backward(int32_t dtype, uint32_t out, double oo, uint32_t weight_out, do
                  double go, uint32_t x, double xo, uint32_t mask, uint32_t weight, double wo, uint32_t statistics,
                  const BatchNormSettings& s) {
   const int64_t batch = static_cast<int64_t>(s.batch), channels = static_cast<int64_t>(s.channels), pixels = static_cast<int64_t>(s.pixels);
-  BatchNormBackward<T> body{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, ChannelWalk::of(batch, channels, pixels),
-                            channels, pixels, s.weight_beta, s.bias_beta, s.is_training != 0};
+  BatchNormBackward<T> body{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                            ChannelWalk::of(batch, channels, pixels), channels, pixels, s.weight_beta, s.bias_beta, s.is_training != 0};
   const double count = s.batch * s.channels * s.pixels;
   AX_TRY(atIfGiven(out, oo, count, dtype, &body.out));
   AX_TRY(atIfGiven(weight_out, wgo, s.channels, dtype, &body.weight_out));
@@ -202,6 +198,7 @@ int32_t backward(int32_t dtype, uint32_t out, double oo, uint32_t weight_out, do
   AX_TRY(at(gradient, go, count, dtype, &body.gradient));
   AX_TRY(at(x, xo, count, dtype, &body.x));
   AX_TRY(atIfGiven(mask, 0, count, dtype, &body.mask));
+  if (mask != 0 && out == 0) return fail(AX_ERROR_ARGUMENT, "batch_norm_backward with a mask needs an output");
   AX_TRY(atIfGiven(weight, wo, s.channels, dtype, &body.weight));
   AX_TRY(at(statistics, 0, 2 * s.channels, sizeof(T) == 8 ? AX_FLOAT64 : AX_FLOAT32, &body.statistics));
   return forEachRow(channels, batch * pixels, body);

@@ -6,30 +6,14 @@ namespace ax {
 inline namespace AX_ISA {
 namespace {
 
-template <class F, class C>
-struct UnaryBody {
-  C alpha, beta;
-  AX_HD C operator()(C x) const { return F::template apply<C>(x, alpha, beta); }
-};
+#define AX_ID(name, Functor) k_##name,
+namespace one { enum Id { AX_UNARY_OPS(AX_ID) }; }
+namespace two { enum Id { AX_BINARY_OPS(AX_ID) }; }
+namespace comparison { enum Id { AX_COMPARE_OPS(AX_ID) }; }
+#undef AX_ID
 
-template <class F, class C>
-struct BinaryBody {
-  C alpha, beta;
-  AX_HD C operator()(C a, C b) const { return F::template apply<C>(a, b, alpha, beta); }
-};
-
-template <class F, class C>
-struct CompareBody {
-  AX_HD Bool operator()(C a, C b) const { return Bool{static_cast<uint8_t>(F::template apply<C>(a, b))}; }
-};
-
-template <class T>
-struct WhereBody {
-  AX_HD T operator()(uint8_t condition, T a, T b) const { return condition ? a : b; }
-};
-
-// A family of operations: which there are for a type C, and how one is run.
 struct Call {
+  int32_t op;
   const Operand* operands;
   double count;
   const int32_t* layout;
@@ -37,21 +21,114 @@ struct Call {
   double alpha, beta;
 };
 
+#ifdef __CUDACC__
+// One kernel runs all operations of a family for a type: the branch is the same for all threads, the time goes into memory, and a
+// kernel for each operation would be most of the library.
+template <class C>
+struct AnyUnary {
+  int32_t op;
+  C alpha, beta;
+  __device__ C operator()(C x) const {
+    if constexpr (C(0.5) == C(0)) {
+      switch (op) {
+#define AX_CASE(name, Functor) case one::k_##name: return maths::Functor::template apply<C>(x, alpha, beta);
+        AX_EXACT_UNARY_OPS(AX_CASE)
+        AX_INTEGER_UNARY_OPS(AX_CASE)
+#undef AX_CASE
+      }
+    } else {
+      switch (op) {
+#define AX_CASE(name, Functor) case one::k_##name: return maths::Functor::template apply<C>(x, alpha, beta);
+        AX_EXACT_UNARY_OPS(AX_CASE)
+        AX_FLOATING_UNARY_OPS(AX_CASE)
+#undef AX_CASE
+      }
+    }
+    return x;
+  }
+};
+template <class F, class C> using UnaryBody = AnyUnary<C>;
+
+template <class C>
+struct AnyBinary {
+  int32_t op;
+  C alpha, beta;
+  __device__ C operator()(C a, C b) const {
+    if constexpr (C(0.5) == C(0)) {
+      switch (op) {
+#define AX_CASE(name, Functor) case two::k_##name: return maths::Functor::template apply<C>(a, b, alpha, beta);
+        AX_EXACT_BINARY_OPS(AX_CASE)
+        AX_INTEGER_BINARY_OPS(AX_CASE)
+#undef AX_CASE
+      }
+    } else {
+      switch (op) {
+#define AX_CASE(name, Functor) case two::k_##name: return maths::Functor::template apply<C>(a, b, alpha, beta);
+        AX_EXACT_BINARY_OPS(AX_CASE)
+        AX_FLOATING_BINARY_OPS(AX_CASE)
+#undef AX_CASE
+      }
+    }
+    return a;
+  }
+};
+template <class F, class C> using BinaryBody = AnyBinary<C>;
+
+template <class C>
+struct AnyCompare {
+  int32_t op;
+  __device__ Bool operator()(C a, C b) const {
+    switch (op) {
+#define AX_CASE(name, Functor) case comparison::k_##name: return Bool{static_cast<uint8_t>(maths::Functor::template apply<C>(a, b))};
+      AX_COMPARE_OPS(AX_CASE)
+#undef AX_CASE
+    }
+    return Bool{0};
+  }
+};
+template <class F, class C> using CompareBody = AnyCompare<C>;
+#else
+template <class F, class C>
+struct UnaryBody {
+  int32_t op;
+  C alpha, beta;
+  AX_HD C operator()(C x) const { return F::template apply<C>(x, alpha, beta); }
+};
+
+template <class F, class C>
+struct BinaryBody {
+  int32_t op;
+  C alpha, beta;
+  AX_HD C operator()(C a, C b) const { return F::template apply<C>(a, b, alpha, beta); }
+};
+
+template <class F, class C>
+struct CompareBody {
+  int32_t op;
+  AX_HD Bool operator()(C a, C b) const { return Bool{static_cast<uint8_t>(F::template apply<C>(a, b))}; }
+};
+#endif
+
+template <class T>
+struct WhereBody {
+  AX_HD T operator()(uint8_t condition, T a, T b) const { return condition ? a : b; }
+};
+
 template <class F, class C>
 int32_t runUnary(const Call& call) {
-  const UnaryBody<F, C> body{computeValue<C>(call.alpha), computeValue<C>(call.beta)};
+  const UnaryBody<F, C> body{call.op, computeValue<C>(call.alpha), computeValue<C>(call.beta)};
   return mapElements<C, C>(call.operands, call.count, Layout<2>{call.layout, call.ndim}, body);
 }
 
 template <class F, class C>
 int32_t runBinary(const Call& call) {
-  const BinaryBody<F, C> body{computeValue<C>(call.alpha), computeValue<C>(call.beta)};
+  const BinaryBody<F, C> body{call.op, computeValue<C>(call.alpha), computeValue<C>(call.beta)};
   return mapElements<C, C, C>(call.operands, call.count, Layout<3>{call.layout, call.ndim}, body);
 }
 
 template <class F, class C>
 int32_t runCompare(const Call& call) {
-  return mapElements<Bool, C, C>(call.operands, call.count, Layout<3>{call.layout, call.ndim}, CompareBody<F, C>{});
+  return mapElements<Bool, C, C>(call.operands, call.count, Layout<3>{call.layout, call.ndim}, CompareBody<F, C>{call.op});
 }
 
 // Of an element that is only moved, nothing but the size matters.
@@ -65,12 +142,6 @@ int32_t unsupported(const char* family, int32_t op, int32_t dtype) {
   return fail(AX_ERROR_UNSUPPORTED, "%s operation %d is not available for %s", family, op,
               isDtype(dtype) ? kDtypeNames[dtype] : "an unknown dtype");
 }
-
-#define AX_ID(name, Functor) k_##name,
-namespace one { enum Id { AX_UNARY_OPS(AX_ID) }; }
-namespace two { enum Id { AX_BINARY_OPS(AX_ID) }; }
-namespace comparison { enum Id { AX_COMPARE_OPS(AX_ID) }; }
-#undef AX_ID
 
 template <class C>
 int32_t unary(int32_t op, int32_t dtype, const Call& call) {
@@ -145,7 +216,7 @@ int32_t ax_unary(int32_t op, int32_t dtype, uint32_t out, double out_offset, uin
                  const void* layout, int32_t ndim, double alpha, double beta) {
   Operand operands[] = {{nullptr, dtype}, {nullptr, dtype}};
   AX_TRY(resolveAll<2>({out, x}, {out_offset, x_offset}, count, layout, ndim, operands));
-  const Call call{operands, count, static_cast<const int32_t*>(layout), ndim, alpha, beta};
+  const Call call{op, operands, count, static_cast<const int32_t*>(layout), ndim, alpha, beta};
   switch (computeDtype(dtype)) {
     case AX_FLOAT32: return unary<float>(op, dtype, call);
     case AX_FLOAT64: return unary<double>(op, dtype, call);
@@ -157,7 +228,7 @@ int32_t ax_binary(int32_t op, int32_t dtype, uint32_t out, double out_offset, ui
                   double b_offset, double count, const void* layout, int32_t ndim, double alpha, double beta) {
   Operand operands[] = {{nullptr, dtype}, {nullptr, dtype}, {nullptr, dtype}};
   AX_TRY(resolveAll<3>({out, a, b}, {out_offset, a_offset, b_offset}, count, layout, ndim, operands));
-  const Call call{operands, count, static_cast<const int32_t*>(layout), ndim, alpha, beta};
+  const Call call{op, operands, count, static_cast<const int32_t*>(layout), ndim, alpha, beta};
   switch (computeDtype(dtype)) {
     case AX_FLOAT32: return binary<float>(op, dtype, call);
     case AX_FLOAT64: return binary<double>(op, dtype, call);
@@ -169,7 +240,7 @@ int32_t ax_compare(int32_t op, int32_t dtype, uint32_t out, double out_offset, u
                    double b_offset, double count, const void* layout, int32_t ndim) {
   Operand operands[] = {{nullptr, AX_BOOL}, {nullptr, dtype}, {nullptr, dtype}};
   AX_TRY(resolveAll<3>({out, a, b}, {out_offset, a_offset, b_offset}, count, layout, ndim, operands));
-  const Call call{operands, count, static_cast<const int32_t*>(layout), ndim, 0, 0};
+  const Call call{op, operands, count, static_cast<const int32_t*>(layout), ndim, 0, 0};
   switch (computeDtype(dtype)) {
     case AX_FLOAT32: return compare<float>(op, dtype, call);
     case AX_FLOAT64: return compare<double>(op, dtype, call);

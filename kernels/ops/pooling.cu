@@ -2,6 +2,8 @@
 // not be rounded on the way, every input gathers from the windows that it lies in.
 #include <math.h>
 
+#include <type_traits>
+
 #include "common/backend.h"
 
 namespace ax {
@@ -42,10 +44,15 @@ struct PoolShape {
 
   AX_HD int64_t inPixels() const { return height.in * width.in; }
   AX_HD int64_t outPixels() const { return height.out * width.out; }
-  AX_HD double divide(int64_t y, int64_t x) const {
+
+  // What a window's sum is divided by: the product of its rows and of its columns.
+  AX_HD int64_t rowsOf(int64_t y) const {
     if (divisor != 0) return divisor;
-    if (include_padding) return static_cast<double>((height.limit(y) - height.origin(y)) * (width.limit(x) - width.origin(x)));
-    return static_cast<double>((height.end(y) - height.begin(y)) * (width.end(x) - width.begin(x)));
+    return include_padding ? height.limit(y) - height.origin(y) : height.end(y) - height.begin(y);
+  }
+  AX_HD int64_t colsOf(int64_t x) const {
+    if (divisor != 0) return 1;
+    return include_padding ? width.limit(x) - width.origin(x) : width.end(x) - width.begin(x);
   }
 };
 
@@ -73,6 +80,44 @@ AX_DEVICE void eachOf(const Team& team, int64_t begin, int64_t end, const F& f) 
 #endif
 }
 
+#ifndef __CUDACC__
+// kCount windows of 2 columns at distance 2 and `rows` rows at distance `row_step`, all inside the input, the usual window of images.
+// Constant counts keep short rows in vectors.
+template <class T, int kCount>
+void maxOfPairs(T* to, int32_t* best, const T* line, int32_t position, int64_t rows, int64_t row_step) {
+  typedef std::conditional_t<sizeof(T) == 8, int64_t, int32_t> Lane;
+  typedef T Values __attribute__((vector_size(kCount * sizeof(T)), aligned(sizeof(T))));
+  typedef Lane Lanes __attribute__((vector_size(kCount * sizeof(T))));
+  typedef int32_t Positions __attribute__((vector_size(kCount * 4), aligned(4)));
+  Lanes even, indices;
+  for (int i = 0; i < kCount; ++i) even[i] = 2 * i;
+  Values values = Values{} + line[0];
+  for (int64_t r = 0; r < rows; ++r, line += row_step, position += static_cast<int32_t>(row_step)) {
+    const Values first = *reinterpret_cast<const Values*>(line), second = *reinterpret_cast<const Values*>(line + kCount);
+    const Values left = __builtin_shuffle(first, second, even), right = __builtin_shuffle(first, second, even + 1);
+    const Lanes left_wins = r == 0 ? ~Lanes{} : (left > values) | (left != left);
+    values = left_wins ? left : values;
+    indices = left_wins ? even + position : indices;
+    const Lanes right_wins = (right > values) | (right != right);
+    values = right_wins ? right : values;
+    indices = right_wins ? even + (position + 1) : indices;
+  }
+  *reinterpret_cast<Values*>(to) = values;
+  *reinterpret_cast<Positions*>(best) = __builtin_convertvector(indices, Positions);
+}
+
+// A whole row of them; the last group overlaps the one before. False where the row is shorter than a group.
+template <class T, int kCount>
+bool maxOfPairsRow(T* to, int32_t* best, const T* line, int32_t position, int64_t rows, int64_t row_step, int64_t count) {
+  if (count < kCount) return false;
+  for (int64_t i = 0; i < count; i += kCount) {
+    const int64_t start = i + kCount <= count ? i : count - kCount;
+    maxOfPairs<T, kCount>(to + start, best + start, line + 2 * start, position + static_cast<int32_t>(2 * start), rows, row_step);
+  }
+  return true;
+}
+#endif
+
 // One row of outputs: every tap of the window goes along the whole row. The first value counts whatever it is, so that an index always
 // lies in its window; NaN wins, the last one, as in PyTorch.
 template <class T, int kStride>
@@ -90,6 +135,15 @@ struct MaxForward {
     const T* from = x + row / h.out * s.inPixels();
     T* to = out + row * w.out;
     int32_t* best = indices + row * w.out;
+#ifndef __CUDACC__
+    if constexpr (kStride == 2 && std::is_same_v<T, C>) {
+      const int32_t position = static_cast<int32_t>(top * w.in);
+      const bool is_inside = w.kernel == 2 && w.dilation == 1 && w.padding == 0 && 2 * w.out <= w.in && top >= 0 &&
+                             top + (h.kernel - 1) * h.dilation < h.in;
+      if (is_inside && maxOfPairsRow<T, 8>(to, best, from + position, position, h.kernel, h.dilation * w.in, w.out)) return;
+      if (is_inside && maxOfPairsRow<T, 4>(to, best, from + position, position, h.kernel, h.dilation * w.in, w.out)) return;
+    }
+#endif
     bool is_first = true;
     if (h.padding + w.padding > 0) {
       // With dilation a window may hold no element at all.
@@ -166,15 +220,18 @@ struct AverageShare {
     using C = Compute<T>;
     const int64_t row = element / s.width.in, col = element % s.width.in;
     const bool inside = row >= s.height.begin(y) && row < s.height.end(y) && col >= s.width.begin(x) && col < s.width.end(x);
-    return inside ? static_cast<C>(static_cast<C>(gradient[window]) / static_cast<C>(s.divide(y, x))) : C(0);
+    return inside ? static_cast<C>(gradient[window]) / static_cast<C>(s.rowsOf(y) * s.colsOf(x)) : C(0);
   }
   AX_HD void scatter(T* to, int64_t plane) const {
+    const PoolShape shape = s;
     const T* from = gradient + plane * s.outPixels();
-    for (int64_t y = 0; y < s.height.out; ++y) {
-      for (int64_t x = 0; x < s.width.out; ++x) {
-        const T share = static_cast<T>(from[y * s.width.out + x] / static_cast<T>(s.divide(y, x)));
-        for (int64_t row = s.height.begin(y); row < s.height.end(y); ++row) {
-          for (int64_t col = s.width.begin(x); col < s.width.end(x); ++col) to[row * s.width.in + col] += share;
+    for (int64_t y = 0; y < s.height.out; ++y, from += s.width.out) {
+      const int64_t rows = s.rowsOf(y);
+      for (int64_t row = s.height.begin(y); row < s.height.end(y); ++row) {
+        T* line = to + row * s.width.in;
+        for (int64_t x = 0; x < shape.width.out; ++x) {
+          const T share = from[x] / static_cast<T>(rows * shape.colsOf(x));
+          for (int64_t col = shape.width.begin(x); col < shape.width.end(x); ++col) line[col] += share;
         }
       }
     }
@@ -241,7 +298,7 @@ struct AverageForward {
   AX_DEVICE void operator()(const Team& team, int64_t row) const {
     using C = Compute<T>;
     const PoolShape shape = s;
-    const int64_t y = row % s.height.out, begin = s.height.begin(y), end = s.height.end(y), width = s.width.in;
+    const int64_t y = row % s.height.out, begin = s.height.begin(y), end = s.height.end(y), width = s.width.in, rows = s.rowsOf(y);
     const T* from = x + row / s.height.out * s.inPixels();
     T* to = out + row * s.width.out;
     team.each(s.width.out, [=](int64_t i) {
@@ -250,7 +307,7 @@ struct AverageForward {
       for (int64_t r = begin; r < end; ++r) {
         for (int64_t c = first; c < last; ++c) sum += static_cast<C>(from[r * width + c]);
       }
-      to[i] = static_cast<T>(sum / static_cast<C>(shape.divide(y, i)));
+      to[i] = static_cast<T>(sum / static_cast<C>(rows * shape.colsOf(i)));
     });
   }
 };

@@ -110,6 +110,22 @@ struct BackwardRows {
 
 // Columns: the dimension is not the last one. A block of columns is walked from row to row.
 
+// sums[j] = sum of f(i, j) over i, in runs, so that rounding errors do not grow with all of `size`.
+template <class C, class F>
+AX_DEVICE void sumColumns(C* sums, int64_t size, int width, const F& f) {
+  constexpr int64_t kRun = 128;
+  for (int j = 0; j < width; ++j) sums[j] = C(0);
+  for (int64_t first = 0; first < size; first += kRun) {
+    const int64_t last = size - first < kRun ? size : first + kRun;
+    C part[kColumnBlock];
+    for (int j = 0; j < width; ++j) part[j] = C(0);
+    for (int64_t i = first; i < last; ++i) {
+      for (int j = 0; j < width; ++j) part[j] += f(i, j);
+    }
+    for (int j = 0; j < width; ++j) sums[j] += part[j];
+  }
+}
+
 template <class T>
 struct ForwardColumns {
   T* out;
@@ -120,10 +136,7 @@ struct ForwardColumns {
     using C = Compute<T>;
     const T* from = x + o * size * inner + first;
     C top[kColumnBlock], sum[kColumnBlock];
-    for (int j = 0; j < width; ++j) {
-      top[j] = C(-INFINITY);
-      sum[j] = C(0);
-    }
+    for (int j = 0; j < width; ++j) top[j] = C(-INFINITY);
     for (int64_t i = 0; i < size; ++i) {
       for (int j = 0; j < width; ++j) {
         const C value = static_cast<C>(from[i * inner + j]);
@@ -133,9 +146,7 @@ struct ForwardColumns {
     if (kind == AX_LOGSUMEXP) {
       for (int j = 0; j < width; ++j) top[j] = fabs(top[j]) == C(INFINITY) ? C(0) : top[j];
     }
-    for (int64_t i = 0; i < size; ++i) {
-      for (int j = 0; j < width; ++j) sum[j] += special::exp(static_cast<C>(from[i * inner + j]) - top[j]);
-    }
+    sumColumns(sum, size, width, [&](int64_t i, int j) { return special::exp(static_cast<C>(from[i * inner + j]) - top[j]); });
     if (kind == AX_LOGSUMEXP) {
       T* to = out + o * inner + first;
       for (int j = 0; j < width; ++j) to[j] = static_cast<T>(special::log(sum[j]) + top[j]);
@@ -171,13 +182,10 @@ struct BackwardColumns {
     T* to = out + start;
     const bool plain = kind == AX_SOFTMAX;
     C sum[kColumnBlock];
-    for (int j = 0; j < width; ++j) sum[j] = C(0);
-    for (int64_t i = 0; i < size; ++i) {
-      for (int j = 0; j < width; ++j) {
-        const C value = static_cast<C>(g[i * inner + j]);
-        sum[j] += plain ? value * static_cast<C>(y[i * inner + j]) : value;
-      }
-    }
+    sumColumns(sum, size, width, [&](int64_t i, int j) {
+      const C value = static_cast<C>(g[i * inner + j]);
+      return plain ? value * static_cast<C>(y[i * inner + j]) : value;
+    });
     for (int64_t i = 0; i < size; ++i) {
       for (int j = 0; j < width; ++j) {
         const C value = static_cast<C>(g[i * inner + j]), result_value = static_cast<C>(y[i * inner + j]);

@@ -112,9 +112,3 @@ export function numberType(dtype: DType, value: number): DType {
   if (!Number.isInteger(value)) return "float32";
   return dtype === "bool" ? "int64" : dtype;
 }
-
-/** Whether the dtype holds the integer. */
-export function holdsInteger(dtype: DType, value: number): boolean {
-  if (dtype === "uint8") return value >= 0 && value <= 255;
-  return dtype !== "int32" || (value | 0) === value;
-}

@@ -9,7 +9,7 @@ import type { Op } from "./op.ts";
 import { formatShape, type Shape } from "./shape.ts";
 import { clock } from "./version.ts";
 
-/** What a `vjp` returns for an input whose gradient it has written into the sink itself. */
+/** What a `vjp` returns for an input whose gradient it has written into its place itself: see `sink` and `sumSoFar` of {@link Node}. */
 export const WRITTEN: unique symbol = Symbol("gradient written into its sink");
 
 /** One gradient: a tensor, nothing, or already in its place. */
@@ -22,9 +22,11 @@ export interface SavedHolder {
   /** Learns that a source has the tensors, and gives them on demand. */
   defer(source: SavedSource): void;
   readonly isReleased: boolean;
+  /** Equal for the same step of two runs of one computation. */
+  readonly identity: unknown;
 }
 
-/** Who can compute saved tensors again: see checkpoint.ts. */
+/** Who can compute saved tensors again: see recompute.ts. */
 export interface SavedSource {
   /** Fills all holders that were deferred to it. */
   provide(): void;
@@ -192,8 +194,26 @@ export class Node<A = any> implements SavedHolder {
     return edge === null || edge.isNode || edge.grad === null ? 0 : 1;
   }
 
+  /**
+   * The gradient that the operation behind input `index` has collected from others so far, when nobody else sees its memory. A `vjp`
+   * whose part is zero almost everywhere may add to it and return {@link WRITTEN}.
+   */
+  sumSoFar(index: number): Tensor | null {
+    const edge = this.edges[index];
+    if (edge === null || !edge.isNode) return null;
+    const { gradient } = edge;
+    const isOwn = gradient !== null && gradient.isContiguous && gradient.shape.length > 0 &&
+      gradient.storage.references === 1;
+    return isOwn ? gradient : null;
+  }
+
   get isReleased(): boolean {
     return this.#releasedWhen !== null;
+  }
+
+  /** @internal The operation: see {@link SavedHolder}. */
+  get identity(): unknown {
+    return this.op;
   }
 
   /** Tells a node from a leaf at the end of an edge; `instanceof` would walk the leaf's chain of classes. */

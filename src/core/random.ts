@@ -30,9 +30,28 @@ export function manualSeed(seed: number): void {
   seeded = true;
 }
 
+/** Seeds from the system when nobody has. */
+function ensureSeeded(): void {
+  if (!seeded) manualSeed(crypto.getRandomValues(new Uint32Array(1))[0]);
+}
+
+/** The position in the stream of random numbers, for {@link setRandomState}. */
+export function getRandomState(): RandomState {
+  ensureSeeded();
+  return { ...state };
+}
+
+/** Goes back to a position in a stream of random numbers. */
+export function setRandomState({ seedLow, seedHigh, counter }: RandomState): void {
+  state.seedLow = seedLow;
+  state.seedHigh = seedHigh;
+  state.counter = counter;
+  seeded = true;
+}
+
 /** Takes counter blocks for `count` numbers. Without a seed, the first use draws one from the system. */
 export function takeRandom(count: number): RandomState {
-  if (!seeded) manualSeed(crypto.getRandomValues(new Uint32Array(1))[0]);
+  ensureSeeded();
   const taken = { ...state };
   state.counter += Math.ceil(count / 4);
   return taken;

@@ -93,6 +93,9 @@ export function formatShape(shape: Shape): string {
 
 /** Throws unless every entry is a non-negative safe integer. */
 export function checkShape(shape: Shape, action: string): void {
+  if (!Array.isArray(shape)) {
+    throw new ShapeError(`Cannot ${action}: the shape must be an array of sizes, got ${shape}`);
+  }
   for (const size of shape) {
     if (!Number.isSafeInteger(size) || size < 0) {
       throw new ShapeError(`Cannot ${action}: sizes must be non-negative integers, got ${formatShape(shape)}`);

@@ -36,6 +36,10 @@ interface Entry {
   readonly end: number;
 }
 
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 function isSizes(value: unknown, count?: number): value is number[] {
   return Array.isArray(value) && (count === undefined || value.length === count) &&
     value.every((entry) => Number.isSafeInteger(entry) && entry >= 0);
@@ -55,15 +59,25 @@ function parse(bytes: Uint8Array<ArrayBuffer>, path: string): { entries: Entry[]
   } catch (error) {
     throw new CheckpointError(`Cannot load ${path}: its header is not JSON`, { path, cause: error });
   }
-  if (typeof header !== "object" || header === null || Array.isArray(header)) throw fail("its header is not an object");
+  if (!isObject(header)) throw fail("its header is not an object");
   const entries: Entry[] = [];
   for (const [name, value] of Object.entries(header)) {
-    if (name === "__metadata__") continue;
-    const { dtype: code, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
-    const dtype = DTYPES.get(String(code));
-    if (dtype === undefined) throw fail(`tensor "${name}" has the dtype ${code}, which is not supported`);
+    if (name === "__metadata__") {
+      if (isObject(value) && Object.values(value).every((text) => typeof text === "string")) continue;
+      throw fail("its __metadata__ must be an object of texts");
+    }
+    const { dtype: code, shape, data_offsets: offsets } = isObject(value) ? value : {};
+    const dtype = DTYPES.get(code as string);
+    if (dtype === undefined) {
+      const given = typeof code === "string" ? code : JSON.stringify(code);
+      throw fail(`tensor "${name}" has the dtype ${given}, which is not supported`);
+    }
     if (!isSizes(shape) || !isSizes(offsets, 2)) throw fail(`tensor "${name}" has no valid shape or data_offsets`);
     const [start, end] = offsets;
+    // Also where a size is 0, the product of the others must be a number that strides can hold.
+    if (!Number.isSafeInteger(sizeOf(shape.map((size) => size || 1)) * dtypeBytes(dtype))) {
+      throw fail(`tensor "${name}" of shape (${shape.join(", ")}) is too large`);
+    }
     if (end - start !== sizeOf(shape) * dtypeBytes(dtype)) {
       throw fail(`tensor "${name}" of shape (${shape.join(", ")}) and ${code} cannot have ${end - start} bytes`);
     }
@@ -108,12 +122,11 @@ export async function loadSafetensors(
   }
   const { entries, base } = parse(bytes, path);
   const where = device === undefined ? cpuDevice() : findDevice(device);
-  const out: Record<string, Tensor> = {};
-  for (const { name, dtype, shape, start, end } of entries) {
+  // From entries, so that every name is an own property: also "__proto__".
+  return Object.fromEntries(entries.map(({ name, dtype, shape, start, end }) => {
     const tensor = empty(where, shape, dtype, "loadSafetensors").keep();
-    out[name] = writeBytes(tensor, bytes.subarray(base + start, base + end));
-  }
-  return out;
+    return [name, writeBytes(tensor, bytes.subarray(base + start, base + end))];
+  }));
 }
 
 /**
@@ -133,15 +146,20 @@ export async function saveSafetensors(
   const names = Object.keys(tensors).sort((a, b) =>
     dtypeBytes(tensors[b].dtype) - dtypeBytes(tensors[a].dtype) || (a < b ? -1 : 1)
   );
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  if (names.includes("__metadata__")) {
+    throw new CheckpointError(`Cannot save ${path}: no tensor may be named "__metadata__", which is the header's own`, {
+      path,
+    });
+  }
+  const header: [string, unknown][] = [["__metadata__", metadata]];
   let position = 0;
   for (const name of names) {
     const { dtype, shape, size } = tensors[name];
     const end = position + size * dtypeBytes(dtype);
-    header[name] = { dtype: NAMES[dtype], shape, data_offsets: [position, end] };
+    header.push([name, { dtype: NAMES[dtype], shape, data_offsets: [position, end] }]);
     position = end;
   }
-  const json = new TextEncoder().encode(JSON.stringify(header));
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   const headerBytes = Math.ceil(json.length / 8) * 8;
   const front = new Uint8Array(8 + headerBytes).fill(0x20);
   new DataView(front.buffer).setBigUint64(0, BigInt(headerBytes), true);

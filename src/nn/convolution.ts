@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { empty, uniformInto } from "../creation.ts";
+import { empty } from "../creation.ts";
+import { uniformInto } from "../ops/random.ts";
 import { convolution, type ConvolutionAttrs, convolutionAttrs, type ConvolutionOptions } from "../ops/convolution.ts";
 import { type Directions, type Pair, sizesOf } from "../ops/planes.ts";
 import type { Tensor } from "../tensor.ts";

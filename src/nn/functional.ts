@@ -7,6 +7,8 @@ import * as linearOps from "../ops/matmul.ts";
 import { dropout as dropoutOp } from "../ops/dropout.ts";
 import { indexSelect } from "../ops/index_select.ts";
 import * as norms from "../ops/norm.ts";
+import { ShapeError } from "../core/errors.ts";
+import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
 
 export * from "./functional_planes.ts";
@@ -17,8 +19,15 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
   return linearOps.linear(x, weight, bias, "none");
 }
 
-/** Rows of `weight` (count, dim) at integer indices of any shape -> (..., dim). */
+/**
+ * Rows of `weight` (count, dim) at integer indices of any shape -> (..., dim).
+ *
+ * @throws {ShapeError} When `weight` is no matrix.
+ */
 export function embedding(index: Tensor, weight: Tensor): Tensor {
+  if (weight.shape.length !== 2) {
+    throw new ShapeError(`Cannot embed with a weight of ${formatShape(weight.shape)}: its shape must be (count, dim)`);
+  }
   return indexSelect(weight, 0, index);
 }
 

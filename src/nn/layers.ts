@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { empty, randn, uniformInto } from "../creation.ts";
+import { empty, randn } from "../creation.ts";
+import { uniformInto } from "../ops/random.ts";
 import type { Tensor } from "../tensor.ts";
 import { dropout, embedding, linear } from "./functional.ts";
 import { Module } from "./module.ts";

@@ -3,11 +3,15 @@
  *
  * @module
  */
+import type { DeviceName } from "../core/device.ts";
+import type { DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import { Tensor } from "../tensor.ts";
 import { tidy } from "../tidy.ts";
+import { type ForwardHook, type ForwardPreHook, type HookHandle, ModuleHooks } from "./hooks.ts";
+import { moveTensors } from "./move.ts";
 import { Parameter } from "./parameter.ts";
 
 const instrumented = new WeakSet<object>();
@@ -49,7 +53,9 @@ export abstract class Module {
   static readonly isSingleOp: true | undefined;
   /** Whether the module is in training mode. */
   training = true;
-  readonly #buffers = new Set<string>();
+  /** Names of the buffers, and whether each is part of the state dict. */
+  readonly #buffers = new Map<string, boolean>();
+  #hooks: ModuleHooks | null = null;
 
   constructor() {
     instrument(new.target.prototype, Object.hasOwn(new.target, "isSingleOp"));
@@ -59,10 +65,57 @@ export abstract class Module {
   // deno-lint-ignore no-explicit-any
   abstract forward(...inputs: any[]): any;
 
-  /** Makes a tensor part of the state without training it; it becomes the property `name`. */
-  registerBuffer(name: string, value: Tensor): void {
-    this.#buffers.add(name);
-    Object.assign(this, { [name]: value.keep() });
+  /**
+   * Makes a tensor part of the state without training it; it becomes the property `name`.
+   *
+   * @param value The tensor, or null for a buffer that is not there yet.
+   * @param options `persistent`, default true: whether the state dict holds it.
+   */
+  registerBuffer(name: string, value: Tensor | null, { persistent = true }: { persistent?: boolean } = {}): void {
+    this.#buffers.set(name, persistent);
+    Object.assign(this, { [name]: value === null ? null : value.keep() });
+  }
+
+  /** @internal Whether calls of `forward` run hooks. */
+  get isHooked(): boolean {
+    return this.#hooks !== null;
+  }
+
+  #hooked(): ModuleHooks {
+    return this.#hooks ??= new ModuleHooks(this, () => this.#hooks = null);
+  }
+
+  /**
+   * Calls a function with the module and its inputs before each `forward`. An array that it returns replaces the inputs; anything
+   * else but undefined replaces all of them by that one.
+   *
+   * @returns A handle whose `remove()` ends the calls. A module without hooks runs as if there were no hooks.
+   */
+  registerForwardPreHook(hook: ForwardPreHook): HookHandle {
+    return this.#hooked().addBefore(hook);
+  }
+
+  /**
+   * Calls a function with the module, its inputs and its output after each `forward`. What it returns, unless undefined, replaces
+   * the output.
+   *
+   * @returns A handle whose `remove()` ends the calls.
+   *
+   * @example
+   * ```ts
+   * import { assert } from "@std/assert";
+   * import { nn, ones } from "../../mod.ts";
+   * const layer = new nn.Linear(2, 3);
+   * const shapes: string[] = [];
+   * const handle = layer.registerForwardHook((_module, _inputs, output) => void shapes.push(output.shape.join()));
+   * layer.forward(ones([4, 2]));
+   * handle.remove();
+   * layer.forward(ones([4, 2]));
+   * assert(shapes.join() === "4,3");
+   * ```
+   */
+  registerForwardHook(hook: ForwardHook): HookHandle {
+    return this.#hooked().addAfter(hook);
   }
 
   /** Direct submodules with their names. */
@@ -88,6 +141,56 @@ export abstract class Module {
   /** The module and all modules inside it. */
   modules(): Module[] {
     return Array.from(this.namedModules(), ([, module]) => module);
+  }
+
+  /**
+   * The module with a dotted name; the empty name is the module itself.
+   *
+   * @throws {RangeError} When there is none.
+   */
+  getSubmodule(path: string): Module {
+    if (path === "") return this;
+    const [name, ...rest] = path.split(".");
+    const child = new Map(this.namedChildren()).get(name);
+    if (child === undefined) throw new RangeError(`Cannot get submodule "${path}": there is no "${name}"`);
+    return child.getSubmodule(rest.join("."));
+  }
+
+  /**
+   * The parameter with a dotted name.
+   *
+   * @throws {RangeError} When there is none.
+   */
+  getParameter(path: string): Parameter {
+    const at = path.lastIndexOf(".");
+    const owner = this.getSubmodule(at < 0 ? "" : path.slice(0, at));
+    const value = Object.entries(owner).find(([name]) => name === path.slice(at + 1))?.[1];
+    if (value instanceof Parameter) return value;
+    throw new RangeError(`Cannot get parameter "${path}": the module that should have it has no such parameter`);
+  }
+
+  /** Calls a function with every module inside this one, innermost first, and then with this one. */
+  apply(fn: (module: Module) => void): this {
+    for (const child of this.children()) child.apply(fn);
+    fn(this);
+    return this;
+  }
+
+  /** Sets whether gradients are computed for all parameters. */
+  requiresGrad_(value = true): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad_(value);
+    return this;
+  }
+
+  /**
+   * Moves parameters and buffers to a device, and converts the floating ones to a dtype. They stay the same objects.
+   *
+   * @throws {DTypeError} When the dtype is not floating.
+   * @throws {AutogradError} When an optimizer or `prepare` has laid out the parameters already: call `to` before.
+   */
+  to(options: { device?: DeviceName; dtype?: DType }): this {
+    moveTensors([...this.parameters(), ...this.buffers()], options);
+    return this;
   }
 
   *#named(select: (module: Module, name: string, value: unknown) => boolean): Generator<[string, Tensor]> {
@@ -130,10 +233,10 @@ export abstract class Module {
   stateDict(): Record<string, Tensor> {
     const out: Record<string, Tensor> = {};
     const visit = (module: Module, prefix: string): void => {
-      for (const [name, value] of Object.entries(module)) {
-        if (value instanceof Parameter || (value instanceof Tensor && module.#buffers.has(name))) {
-          out[prefix + name] = value;
-        }
+      const entries = Object.entries(module);
+      for (const [name, value] of entries) if (value instanceof Parameter) out[prefix + name] = value;
+      for (const [name, value] of entries) {
+        if (value instanceof Tensor && module.#buffers.get(name) === true) out[prefix + name] = value;
       }
       for (const [name, child] of module.namedChildren()) visit(child, `${prefix}${name}.`);
     };
@@ -164,18 +267,11 @@ export abstract class Module {
       );
     }
     const names = Object.keys(own).filter((name) => Object.hasOwn(state, name));
-    for (const name of names) {
-      if (!sameShape(own[name].shape, state[name].shape)) {
-        throw new ShapeError(
-          `Cannot load ${name}: its shape must be ${formatShape(own[name].shape)}, got ${
-            formatShape(state[name].shape)
-          }`,
-        );
-      }
-    }
-    noGrad(() => {
-      for (const name of names) own[name].copy_(state[name].to({ dtype: own[name].dtype }));
-    });
+    const misfits = names.filter((name) => !sameShape(own[name].shape, state[name].shape)).map((name) =>
+      `Cannot load ${name}: its shape must be ${formatShape(own[name].shape)}, got ${formatShape(state[name].shape)}`
+    );
+    if (misfits.length > 0) throw new ShapeError(misfits.join(". "));
+    noGrad(() => names.forEach((name) => own[name].copy_(state[name])));
     return { missingKeys, unexpectedKeys };
   }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { arange, empty, full, uniformInto, zeros } from "../creation.ts";
+import { arange, empty, full, zeros } from "../creation.ts";
+import { uniformInto } from "../ops/random.ts";
 import { isFloating } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
@@ -129,6 +130,17 @@ export class MultiheadAttention extends Module {
     query: Tensor,
     key: Tensor,
     value: Tensor,
+    inputs: MultiheadAttentionInputs = {},
+  ): [Tensor, Tensor | null] {
+    const [joined, weights] = this.attend(query, key, value, inputs);
+    return [this.out_proj.forward(joined), weights];
+  }
+
+  /** @internal What `forward` gives before the last projection: a layer may fuse that with what follows. */
+  attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
     {
       keyPaddingMask = null,
       attnMask = null,
@@ -152,19 +164,18 @@ export class MultiheadAttention extends Module {
         scale: 1 / Math.sqrt(this.embedDim / this.numHeads),
         dropoutP,
       });
-      return [this.out_proj.forward(joined), null];
+      return [joined, null];
     }
     const withBatch = (x: Tensor): Tensor => isBatched ? x : x.unsqueeze(this.batchFirst ? 0 : 1);
     const [q, k, v] = this.#project(query, key, value).map((x) => this.#splitHeads(withBatch(x)));
     const [attended, weights] = needWeights
       ? this.#withWeights(q, k, v, isCausal && attnMask === null ? this.#causal(mask, q, k) : mask, dropoutP)
       : [scaledDotProductAttention(q, k, v, { mask, isCausal, dropoutP }), null];
-    const joined = attended.permute(this.batchFirst ? [0, 2, 1, 3] : [2, 0, 1, 3]);
-    const rows = joined.shape.slice(0, isBatched ? 2 : 0);
-    const out = this.out_proj.forward(joined.reshape([...rows, ...(isBatched ? [] : [-1]), this.embedDim]));
-    if (weights === null) return [out, null];
+    const byLength = attended.permute(this.batchFirst ? [0, 2, 1, 3] : [2, 0, 1, 3]);
+    const joined = byLength.reshape([...(isBatched ? byLength.shape.slice(0, 2) : [-1]), this.embedDim]);
+    if (weights === null) return [joined, null];
     const shown = averageAttnWeights ? weights.mean({ dim: 1 }) : weights;
-    return [out, isBatched ? shown : shown.squeeze(0)];
+    return [joined, isBatched ? shown : shown.squeeze(0)];
   }
 
   #checkShapes(query: Tensor, key: Tensor, value: Tensor): void {

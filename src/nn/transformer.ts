@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type FusedActivation, linear } from "../ops/matmul.ts";
+import { linear } from "../ops/matmul.ts";
+import { feedForward, type HiddenActivation, linearResidual } from "../ops/residual.ts";
 import type { Tensor } from "../tensor.ts";
 import { ModuleList } from "./containers.ts";
 import { Dropout, Linear } from "./layers.ts";
@@ -17,8 +18,8 @@ export interface TransformerEncoderLayerOptions {
   dimFeedforward?: number;
   /** Probability that an element, or a weight of attention, is dropped in training. Default 0.1. */
   dropout?: number;
-  /** Between the two linear layers: `"relu"`, `"gelu"` (exact), or a function. Default `"relu"`. */
-  activation?: "relu" | "gelu" | ((x: Tensor) => Tensor);
+  /** Between the two linear layers: `"relu"`, `"gelu"` (exact), `"gelu (tanh)"` or a function. Default `"relu"`. */
+  activation?: HiddenActivation | ((x: Tensor) => Tensor);
   /** Added to the variance of the normalisations. Default 1e-5. */
   layerNormEps?: number;
   /** Whether inputs are (batch, length, dim) and not (length, batch, dim). Default false, as in PyTorch. */
@@ -62,7 +63,7 @@ export class TransformerEncoderLayer extends Module {
   readonly dropout1: Dropout;
   readonly dropout2: Dropout;
   readonly normFirst: boolean;
-  readonly #activation: "relu" | "gelu" | ((x: Tensor) => Tensor);
+  readonly #activation: HiddenActivation | ((x: Tensor) => Tensor);
   readonly #clone: () => TransformerEncoderLayer;
 
   constructor(dModel: number, nHead: number, options: TransformerEncoderLayerOptions = {}) {
@@ -91,25 +92,38 @@ export class TransformerEncoderLayer extends Module {
 
   override forward(src: Tensor, inputs: EncoderInputs = {}): Tensor {
     if (this.normFirst) {
-      const attended = src.add(this.#attend(this.norm1.forward(src), inputs));
-      return attended.add(this.#feedForward(this.norm2.forward(attended)));
+      const attended = this.#attend(this.norm1.forward(src), src, inputs);
+      return this.#feedForward(this.norm2.forward(attended), attended);
     }
-    const attended = this.norm1.forward(src.add(this.#attend(src, inputs)));
-    return this.norm2.forward(attended.add(this.#feedForward(attended)));
+    const attended = this.norm1.forward(this.#attend(src, src, inputs));
+    return this.norm2.forward(this.#feedForward(attended, attended));
   }
 
-  #attend(x: Tensor, { srcMask = null, srcKeyPaddingMask = null, isCausal = false }: EncoderInputs): Tensor {
+  get #isDropping(): boolean {
+    return this.training && this.dropout.p > 0;
+  }
+
+  /** residual + attention of x. */
+  #attend(x: Tensor, residual: Tensor, inputs: EncoderInputs): Tensor {
+    const { srcMask = null, srcKeyPaddingMask = null, isCausal = false } = inputs;
     const masks = { attnMask: srcMask, keyPaddingMask: srcKeyPaddingMask, isCausal, needWeights: false };
-    return this.dropout1.forward(this.self_attn.forward(x, x, x, masks)[0]);
+    const [joined] = this.self_attn.attend(x, x, x, masks);
+    const { out_proj } = this.self_attn;
+    if (!this.#isDropping) return linearResidual(joined, residual, out_proj);
+    return residual.add(this.dropout1.forward(out_proj.forward(joined)));
   }
 
-  #feedForward(x: Tensor): Tensor {
-    const { weight, bias } = this.linear1;
+  /** residual + the two linear layers on x. */
+  #feedForward(x: Tensor, residual: Tensor): Tensor {
+    const { linear1, linear2 } = this;
     const activation = this.#activation;
-    const fused: FusedActivation = typeof activation === "string" ? activation : "none";
-    const hidden = linear(x, weight, bias, fused);
-    const active = typeof activation === "string" ? hidden : activation(hidden);
-    return this.dropout2.forward(this.linear2.forward(this.dropout.forward(active)));
+    if (!this.#isDropping && typeof activation === "string") {
+      return feedForward(x, residual, { first: linear1, second: linear2, activation });
+    }
+    const hidden = typeof activation === "string"
+      ? linear(x, linear1.weight, linear1.bias, activation)
+      : activation(linear1.forward(x));
+    return residual.add(this.dropout2.forward(linear2.forward(this.dropout.forward(hidden))));
   }
 }
 

@@ -167,7 +167,8 @@ function emptyByLength(like: Tensor, [batch, heads, length, dim]: Shape, origin:
 /** Memory for the gradients of the scores when the mask wants one; zero where a causal mask hides. */
 function scoresFor(node: Node, maskIndex: number, q: Tensor, k: Tensor): Tensor | null {
   if (node.edges.length <= maskIndex || !node.needs(maskIndex)) return null;
-  return fillInto(empty(q.storage.device, [...q.shape.slice(0, 3), k.shape[2]], q.dtype, "grad"), 0);
+  const shape = [...q.shape.slice(0, 3), k.shape[2]];
+  return fillInto(empty(q.storage.device, shape, computeDType(q.dtype), "grad"), 0);
 }
 
 function maskGradient(scores: Tensor | null, mask: Tensor | null): Gradient {

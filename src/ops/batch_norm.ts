@@ -55,16 +55,20 @@ function writeSettings(x: Tensor, { training, relu, momentum, eps }: BatchNormAt
 }
 
 function checkVector(name: string, values: Tensor, channels: number, dtype: DType): void {
-  if (values.shape.length !== 1 || values.shape[0] !== channels || !values.isContiguous) {
+  if (values.shape.length !== 1 || values.shape[0] !== channels) {
     throw new ShapeError(
-      `Cannot normalise ${channels} channels: ${name} must be (${channels}) and contiguous, got ${
-        formatShape(values.shape)
-      }`,
+      `Cannot normalise ${channels} channels: ${name} must be (${channels}), got ${formatShape(values.shape)}`,
     );
   }
   if (values.dtype !== dtype) {
     throw new DTypeError(`Cannot normalise ${dtype} with a ${name} of ${values.dtype}: dtypes must be equal`);
   }
+}
+
+/** They are changed in place. */
+function checkRunning(name: string, values: Tensor, channels: number, dtype: DType): void {
+  checkVector(name, values, channels, dtype);
+  if (!values.isContiguous) throw new ShapeError(`Cannot normalise with a ${name} that is not contiguous: copy it`);
 }
 
 const batchNormOp: Op<BatchNormAttrs> = {
@@ -77,8 +81,8 @@ const batchNormOp: Op<BatchNormAttrs> = {
     const channels = x.shape[1];
     if (first !== undefined) checkVector(hasWeight ? "weight" : "bias", first, channels, x.dtype);
     if (second !== undefined) checkVector("bias", second, channels, x.dtype);
-    if (runningMean !== null) checkVector("running mean", runningMean, channels, x.dtype);
-    if (runningVar !== null) checkVector("running variance", runningVar, channels, x.dtype);
+    if (runningMean !== null) checkRunning("running mean", runningMean, channels, x.dtype);
+    if (runningVar !== null) checkRunning("running variance", runningVar, channels, x.dtype);
     if (training && x.size === channels) {
       throw new ShapeError(
         `Cannot normalise ${formatShape(x.shape)} in training: expected more than 1 value per channel. ` +
@@ -90,8 +94,8 @@ const batchNormOp: Op<BatchNormAttrs> = {
   forward([input, first, second], attrs, shape, node) {
     const { runningMean, runningVar, hasWeight, hasBias } = attrs;
     const x = contiguous(input);
-    const weight = hasWeight ? first : null;
-    const bias = hasBias ? (hasWeight ? second : first) : null;
+    const weight = hasWeight ? contiguous(first) : null;
+    const bias = hasBias ? contiguous(hasWeight ? second : first) : null;
     const device = x.storage.device;
     const out = empty(device, shape, x.dtype, "batchNorm");
     const statistics = empty(device, [2, shape[1]], x.dtype === "float64" ? "float64" : "float32", "batchNorm");
@@ -132,7 +136,7 @@ const batchNormOp: Op<BatchNormAttrs> = {
     const mask = attrs.relu ? node.saved[hasWeight ? 3 : 2] : null;
     const g = contiguous(gradient);
     const device = g.storage.device;
-    const out = node.needs(0) ? empty(device, x.shape, g.dtype, "grad") : null;
+    const out = node.needs(0) || mask !== null ? empty(device, x.shape, g.dtype, "grad") : null;
     const weightPlace = placeOf(node, hasWeight ? 1 : 0, g);
     const biasPlace = placeOf(node, hasBias ? (hasWeight ? 2 : 1) : 0, g);
     const library = device.library;
@@ -161,7 +165,7 @@ const batchNormOp: Op<BatchNormAttrs> = {
       "ax_batch_norm_backward",
       library,
     );
-    const gradients: Gradient[] = [out];
+    const gradients: Gradient[] = [node.needs(0) ? out : null];
     if (hasWeight) gradients.push(weightPlace.isSink ? WRITTEN : weightPlace.out);
     if (hasBias) gradients.push(biasPlace.isSink ? WRITTEN : biasPlace.out);
     return gradients;

@@ -4,7 +4,7 @@
  * @module
  */
 import { BINARY, COMPARE, REDUCE, UNARY } from "../../ffi/op_ids.ts";
-import { type DType, holdsInteger, isFloating, numberType, resultType } from "../core/dtype.ts";
+import { type DType, isFloating, numberType, resultType } from "../core/dtype.ts";
 import { DTypeError } from "../core/errors.ts";
 import type { Gradient, Node } from "../core/node.ts";
 import { apply, empty, type Op } from "../core/op.ts";
@@ -258,10 +258,9 @@ export function applyCompare(name: CompareName, a: Tensor, b: Tensor): Tensor {
   return apply(compareOps[name], [cast(a, dtype), cast(b, dtype)], null);
 }
 
-/** Compares with a number, also with an integer that the dtype does not hold. */
+/** Compares with a number, which an integer dtype wraps around, as in PyTorch. */
 export function applyCompareNumber(name: CompareName, a: Tensor, b: number): Tensor {
-  const nearest = numberType(a.dtype, b);
-  const dtype = isFloating(nearest) || holdsInteger(nearest, b) ? nearest : "int64";
+  const dtype = numberType(a.dtype, b);
   return apply(compareOps[name], [cast(a, dtype), filled(a, [], b, name, dtype)], null);
 }
 

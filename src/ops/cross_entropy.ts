@@ -123,7 +123,12 @@ const crossEntropyOp: Op<CrossEntropyAttrs> = {
       saved.push(valid);
     }
     if (weight !== null) saved.push(weight);
-    node?.save(...saved);
+    if (node === null) {
+      lse.dispose();
+      if (out !== losses) losses.dispose();
+    } else {
+      node.save(...saved);
+    }
     return rounded(out, logits.dtype);
   },
   vjp(node, g) {

@@ -19,7 +19,7 @@
  *
  * @module
  */
-import { type DType, isFloating } from "../core/dtype.ts";
+import { type DType, isFloating, resultType } from "../core/dtype.ts";
 import { AutogradError, DeviceError, DTypeError, ShapeError } from "../core/errors.ts";
 import { type Gradient, moveRetained, Node } from "../core/node.ts";
 import { empty, isGradEnabled, type Op } from "../core/op.ts";
@@ -128,11 +128,13 @@ function lastElement(x: Tensor): number {
 
 /** An operand that can be read while `x` is written: itself, or a copy where it may share some memory with `x`. */
 function readable(x: Tensor, other: Tensor, name: string): Tensor {
-  if (x.storage.id !== other.storage.id || x.size === 0 || other.size === 0) return other;
+  // Scalars share a storage without sharing memory; offsets count elements, so only those of one dtype can be compared.
+  const isApart = x.storage.id !== other.storage.id || x.dtype !== other.dtype;
+  if (isApart || x.size === 0 || other.size === 0) return other;
   if (lastElement(x) < other.offset || lastElement(other) < x.offset) return other;
   const isSame = x.offset === other.offset && sameShape(x.shape, other.shape) && sameShape(x.strides, other.strides);
   if (isSame) return other;
-  if (isDense(x) && isDense(other) && other.size > 1) {
+  if (isDense(x) && isDense(other)) {
     throw new ShapeError(
       `Cannot change a tensor of shape ${
         formatShape(x.shape)
@@ -227,29 +229,34 @@ export function unaryInPlace(x: Tensor, op: UnaryName, name: string, attrs: Unar
   rebase(x, node, null);
 }
 
+/** Operations that give integers integers. */
+const EXACT: ReadonlySet<BinaryName> = new Set(["add", "sub", "mul"] as const);
+
 /** Applies a binary operation to the tensor itself and another one, which is broadcast and converted. */
 export function binaryInPlace(x: Tensor, op: BinaryName, other: Tensor, name: string, alpha = 1): void {
   const recorded = begin(x, name, other);
   checkWritable(x, name);
   checkResultShape(x, other, name);
-  const isExact = isFloating(x.dtype) || (x.dtype !== "bool" && op !== "div" && op !== "pow");
-  if (x.storage.device !== other.storage.device || x.dtype !== other.dtype || !isExact) {
+  const isExact = isFloating(x.dtype) || (x.dtype !== "bool" && EXACT.has(op));
+  const common = resultType(x.dtype, x.shape.length, other.dtype, other.shape.length);
+  if (x.storage.device !== other.storage.device || common !== x.dtype || !isExact) {
     // Computed in the common dtype, and rounded on the way back.
     const result = applyBinary(op, x, other, alpha);
     checkResultType(result.dtype, x, name);
     copyInPlace(x, result, name);
     return;
   }
-  const operand = readable(x, other, name);
+  const typed = cast(other, x.dtype);
+  const operand = readable(x, typed, name);
   const definition = binaryOps[op];
-  const node = recorded ? owned(new Node<number>(definition, alpha, [x, other], x.shape)) : null;
+  const node = recorded ? owned(new Node<number>(definition, alpha, [x, typed], x.shape)) : null;
   if (node !== null && definition.saves) {
     // The old values are for the gradient of the other operand; that of pow needs them for both.
-    node.save(node.needs(1) || op === "pow" ? copied(x, name) : other, other);
+    node.save(node.needs(1) || op === "pow" ? copied(x, name) : typed, typed);
   }
   binaryInto(x, definition.id, x, operand, alpha);
   bump(x.storage, name);
-  if (node !== null) rebase(x, node, other);
+  if (node !== null) rebase(x, node, typed);
 }
 
 function zerosLike(g: Tensor): Tensor {

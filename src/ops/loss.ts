@@ -73,10 +73,11 @@ const pairLossOp: Op<PairLossAttrs> = {
     const [x, y] = node.saved;
     const g = contiguous(gradient);
     const device = x.storage.device;
-    // Not a scalar, which would lie somewhere in a slab: the native call takes no offset for these.
-    const flat = [x.size];
-    const dx = node.needs(0) ? empty(device, flat, x.dtype, "grad") : null;
-    const dy = node.needs(1) ? empty(device, flat, y.dtype, "grad") : null;
+    // The native call takes no offset for these: a scalar, which would lie somewhere in a slab, is computed as a vector.
+    const isScalar = x.shape.length === 0;
+    const shape = isScalar ? [1] : x.shape;
+    const dx = node.needs(0) ? empty(device, shape, x.dtype, "grad") : null;
+    const dy = node.needs(1) ? empty(device, shape, y.dtype, "grad") : null;
     const library = device.library;
     check(
       library.ax_loss_backward(
@@ -98,10 +99,8 @@ const pairLossOp: Op<PairLossAttrs> = {
       "ax_loss_backward",
       library,
     );
-    return [
-      dx === null ? null : reshapeView(dx, x.shape, "grad"),
-      dy === null ? null : reshapeView(dy, y.shape, "grad"),
-    ];
+    if (!isScalar) return [dx, dy];
+    return [dx === null ? null : reshapeView(dx, [], "grad"), dy === null ? null : reshapeView(dy, [], "grad")];
   },
 };
 

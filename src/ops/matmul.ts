@@ -4,17 +4,17 @@
  * @module
  */
 import { AX } from "../../ffi/constants.ts";
-import { BINARY, REDUCE } from "../../ffi/op_ids.ts";
+import { BINARY } from "../../ffi/op_ids.ts";
 import { isFloating } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
-import { type Gradient, type Node, WRITTEN } from "../core/node.ts";
+import type { Gradient } from "../core/node.ts";
 import { apply, empty, type Op } from "../core/op.ts";
 import { broadcastShapes, formatShape, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { binary, contiguous } from "./launch.ts";
+import { biasGradient, weightGradient } from "./linear_gradients.ts";
 import { batchedProductInto, NN, NT, productInto, TN } from "./product.ts";
-import { reshapeView } from "./raw_view.ts";
-import { reduceInto, sumToShape } from "./reduce.ts";
+import { sumToShape } from "./reduce.ts";
 
 const matmulOp: Op<null> = {
   name: "matmul",
@@ -147,36 +147,11 @@ const linearOp: Op<FusedActivation> = {
     let g = contiguous(gradient);
     const activation: FusedActivation = node.attrs;
     if (activation !== "none") g = binary(DERIVATIVES[activation], g, saved, g.shape, "grad");
-    let gx: Gradient = null;
-    let gw: Gradient = null;
-    if (node.needs(0)) gx = productInto(empty(g.storage.device, x.shape, g.dtype, "grad"), g, weight, NN);
-    if (node.needs(1)) {
-      const sink = sinkOf(node, 1, g);
-      const out = sink ?? empty(g.storage.device, weight.shape, g.dtype, "grad");
-      productInto(out, g, x, TN, sink === null ? 0 : node.sinkBeta(1));
-      gw = sink === null ? out : WRITTEN;
-    }
-    if (node.inputShapes.length === 2) return [gx, gw];
-    let gb: Gradient = null;
-    if (node.needs(2)) {
-      const n = weight.shape[0];
-      const rows = g.shape.length === 2 ? g : reshapeView(g, [g.size / Math.max(n, 1), n], "grad");
-      const sink = sinkOf(node, 2, g);
-      const out = sink ?? empty(g.storage.device, node.inputShapes[2], g.dtype, "grad");
-      reduceInto(out, REDUCE.sum, rows, ROWS, 1, sink === null ? 0 : node.sinkBeta(2));
-      gb = sink === null ? out : WRITTEN;
-    }
-    return [gx, gw, gb];
+    const gx = node.needs(0) ? productInto(empty(g.storage.device, x.shape, g.dtype, "grad"), g, weight, NN) : null;
+    const gw = weightGradient(node, 1, g, x);
+    return node.inputShapes.length === 2 ? [gx, gw] : [gx, gw, biasGradient(node, 2, g)];
   },
 };
-
-const ROWS = [0];
-
-/** The parameter's place in the flat gradients, when it has one of the gradient's dtype. */
-function sinkOf(node: Node, index: number, gradient: Tensor): Tensor | null {
-  const sink = node.sink(index);
-  return sink !== null && sink.dtype === gradient.dtype ? sink : null;
-}
 
 /** `activation(x weight^T + bias)`; weight is (out, in). See `nn.functional.linear`. */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null, activation: FusedActivation): Tensor {

@@ -81,24 +81,30 @@ const cumprodOp: Op<number> = {
 
 /** Options of running totals. */
 export interface ScanOptions {
+  /** Along which dimension; negative ones count from the end. */
+  dim: number;
   /** The elements are converted to it first. Default: the tensor's, or int64 for integers and bool. */
   dtype?: DType;
 }
 
-function scanned(op: Op<number>, x: Tensor, dim: number, { dtype }: ScanOptions): Tensor {
+/** The dimension alone, or with options. */
+export type ScanDim = number | ScanOptions;
+
+function scanned(op: Op<number>, x: Tensor, options: ScanDim): Tensor {
+  const { dim, dtype }: ScanOptions = typeof options === "number" ? { dim: options } : options;
   const wanted = dtype ?? (isFloating(x.dtype) ? x.dtype : "int64");
   const total = apply(op, [cast(x, isFloating(wanted) ? wanted : "int64")], normalizeDim(dim, x.shape.length, op.name));
   return cast(total, wanted);
 }
 
 /** Sums of all elements up to each, along a dimension; integers and bool in int64. */
-export function cumsum(x: Tensor, dim: number, options: ScanOptions = {}): Tensor {
-  return scanned(cumsumOp, x, dim, options);
+export function cumsum(x: Tensor, options: ScanDim): Tensor {
+  return scanned(cumsumOp, x, options);
 }
 
 /** Products of all elements up to each, along a dimension; integers and bool in int64. */
-export function cumprod(x: Tensor, dim: number, options: ScanOptions = {}): Tensor {
-  return scanned(cumprodOp, x, dim, options);
+export function cumprod(x: Tensor, options: ScanDim): Tensor {
+  return scanned(cumprodOp, x, options);
 }
 
 interface TriangleAttrs {

@@ -8,7 +8,7 @@ import { dtypeId } from "../core/dtype.ts";
 import { empty, viewOf } from "../core/op.ts";
 import { formatShape, normalizeDim } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { type ValuesAndIndices } from "./extreme.ts";
+import type { ValuesAndIndices } from "./extreme.ts";
 import { gather } from "./gather.ts";
 import { contiguous, fillInto } from "./launch.ts";
 

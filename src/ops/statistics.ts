@@ -52,13 +52,25 @@ function centredAt(x: Tensor, attrs: ReduceAttrs): Tensor {
   return binary(BINARY.sub, x, expandView(mean, x.shape, "var"), x.shape, "var");
 }
 
-/** In two passes: the mean, then the squares of the distances from it. `scale` is 1 / (n - correction). */
+/**
+ * In two passes: the mean, then the squares of the distances from it, less what the rounding of the mean has added to them. `scale`
+ * is 1 / (n - correction).
+ */
 const varianceOp: Op<VarianceAttrs> = {
   name: "var",
   outputShape: ([x], { dims, keepDim }) => reducedShape(x.shape, dims, keepDim),
   forward([x], attrs, shape, node) {
     const centred = centredAt(wide(x), attrs);
-    const variance = reduced(REDUCE.sum_squares, centred, attrs.dims, shape, "var", attrs.scale);
+    const squares = reduced(REDUCE.sum_squares, centred, attrs.dims, shape, "var", attrs.scale);
+    const count = x.size / sizeOf(shape);
+    const rest = reduced(REDUCE.sum, centred, attrs.dims, shape, "var", 1 / count);
+    const variance = binary(
+      BINARY.sub,
+      squares,
+      scaled(unary(UNARY.square, rest, "var"), count * attrs.scale),
+      shape,
+      "var",
+    );
     const y = rounded(attrs.isRoot ? unary(UNARY.sqrt, variance, "std") : variance, x);
     if (node !== null) {
       if (attrs.isRoot) node.save(x, y);
@@ -115,11 +127,7 @@ function isNonZero(x: Tensor): Tensor {
 function norm(x: Tensor, { p, dims }: NormAttrs, shape: Shape): Tensor {
   if (p === 2) return unary(UNARY.sqrt, reduced(REDUCE.sum_squares, x, dims, shape, "norm"), "norm");
   if (p === 1) return reduced(REDUCE.sum_abs, x, dims, shape, "norm");
-  if (p === Infinity) {
-    // The norm of nothing is 0.
-    if (dims.some((dim) => x.shape[dim] === 0)) return filled(x, shape, 0, "norm");
-    return reduced(REDUCE.max, magnitudes(x), dims, shape, "norm");
-  }
+  if (p === Infinity) return reduced(REDUCE.max, magnitudes(x), dims, shape, "norm");
   if (p === -Infinity) return reduced(REDUCE.min, magnitudes(x), dims, shape, "norm");
   if (p === 0) return reduced(REDUCE.sum, copied(isNonZero(x), "norm", x.dtype), dims, shape, "norm");
   const powers = unary(UNARY.pow_scalar, magnitudes(x), "norm", p);
@@ -149,7 +157,7 @@ function normGradient(x: Tensor, y: Tensor, g: Tensor, attrs: NormAttrs): Tensor
 const normOp: Op<NormAttrs> = {
   name: "norm",
   outputShape([x], attrs) {
-    if (attrs.p === -Infinity) checkNotEmpty(x, attrs.dims, "norm");
+    if (attrs.p === Infinity || attrs.p === -Infinity) checkNotEmpty(x, attrs.dims, "norm");
     return reducedShape(x.shape, attrs.dims, attrs.keepDim);
   },
   forward([x], attrs, shape, node) {

@@ -200,8 +200,12 @@ export function expand(x: Tensor, shape: Shape): Tensor {
 const restrideOp: Op<readonly number[]> = {
   name: "squeeze",
   outputShape: ([x], entries) => entries.map((dim) => dim < 0 ? 1 : x.shape[dim]),
-  forward: ([x], entries, shape) =>
-    viewOf(x, shape, entries.map((dim) => dim < 0 ? 1 : x.strides[dim]), x.offset, "squeeze"),
+  forward([x], entries, shape) {
+    // A new dimension strides over all of the one behind it, as in PyTorch.
+    const fresh = (i: number): number =>
+      i + 1 < entries.length ? x.shape[entries[i + 1]] * x.strides[entries[i + 1]] : 1;
+    return viewOf(x, shape, entries.map((dim, i) => dim < 0 ? fresh(i) : x.strides[dim]), x.offset, "squeeze");
+  },
   vjp: ({ inputShapes }, g) => [reshapeView(g, inputShapes[0], "grad")],
 };
 

@@ -3,11 +3,13 @@
  *
  * @module
  */
+import { BINARY } from "../../ffi/op_ids.ts";
 import { ShapeError } from "../core/errors.ts";
+import { WRITTEN } from "../core/node.ts";
 import { applyView, empty, type Op, viewOf } from "../core/op.ts";
 import { formatShape, normalizeDim, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { copyInto, fillInto } from "./launch.ts";
+import { binaryInto, copyInto, fillInto } from "./launch.ts";
 
 /** An operation whose gradient is zero outside the window that `cut` gives of any tensor of the input's shape. */
 function windowOp<A>(
@@ -19,7 +21,15 @@ function windowOp<A>(
     name,
     outputShape: ([x], attrs) => outputShape(x.shape, attrs),
     forward: ([x], attrs, shape) => cut(x, attrs, shape, name),
-    vjp({ attrs, inputShapes, shape }, g) {
+    vjp(node, g) {
+      const { attrs, inputShapes, shape } = node;
+      const sum = node.sumSoFar(0);
+      if (sum !== null && sum.dtype === g.dtype) {
+        const place = cut(sum, attrs, shape, "grad");
+        binaryInto(place, BINARY.add, place, g);
+        place.dispose();
+        return [WRITTEN];
+      }
       const out = fillInto(empty(g.storage.device, inputShapes[0], g.dtype, "grad"), 0);
       copyInto(cut(out, attrs, shape, "grad"), g);
       return [out];

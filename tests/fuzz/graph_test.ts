@@ -27,7 +27,7 @@ for (const device of devices()) {
     tensor(0, { device });
     const before = memoryStats(device).liveStorages;
     const used = new Set<string>();
-    const totals = { programs: 0, strided: 0, tracked: 0, gradients: 0, changes: 0 };
+    const totals = { programs: 0, strided: 0, tracked: 0, gradients: 0, changes: 0, refused: 0 };
     for (let i = 0; i < PROGRAMS; i++) {
       // Before scalars need a second slab, which would look like a leak.
       if (i % 700 === 0) await collectGarbage();
@@ -40,7 +40,8 @@ for (const device of devices()) {
           totals.programs++;
           totals.strided += Number(layout === "strided");
           totals.tracked += Number(outcome.tracked);
-          totals.gradients += outcome.gradientsCompared;
+          if (outcome.gradients === "refused") totals.refused++;
+          else totals.gradients += outcome.gradients;
           totals.changes += outcome.changes;
         } catch (error) {
           if (error instanceof Unfit) continue;
@@ -58,6 +59,7 @@ for (const device of devices()) {
     assert(totals.strided > 0.8 * PROGRAMS, JSON.stringify(totals));
     assert(totals.tracked > 0.6 * PROGRAMS && totals.gradients > 4 * PROGRAMS, JSON.stringify(totals));
     assert(totals.changes > 0.3 * PROGRAMS, JSON.stringify(totals));
+    assert(totals.refused > 0.005 * PROGRAMS, JSON.stringify(totals));
     await collectGarbage();
     const left = memoryStats(device).liveStorages - before;
     assert(left <= 0, `${left} storages are still alive after garbage collection`);

@@ -9,6 +9,11 @@ import { FAMILIES } from "../op_table.ts";
 import { casesOf, fingerprintOf, isFloatingRow } from "../_support/op_table/cases.ts";
 import { nameOf } from "../_support/op_table/row.ts";
 
+/** A number as JSON holds it, which knows neither infinities nor -0. */
+function spelled(value: number): number | string {
+  return Object.is(value, -0) ? "-0" : Number.isFinite(value) ? value : String(value);
+}
+
 const wanted = Deno.args.length > 0 ? Deno.args : Object.keys(FAMILIES);
 const out: Record<string, unknown[]> = {};
 for (const family of wanted) {
@@ -24,7 +29,7 @@ for (const family of wanted) {
     dtypes: row.inputs.map((input) => input.dtype ?? null),
     cases: casesOf(row).map((each) => ({
       ...each,
-      values: each.values.map((values) => values.map((value) => Number.isFinite(value) ? value : String(value))),
+      values: each.values.map((values) => values.map(spelled)),
     })),
   }));
 }

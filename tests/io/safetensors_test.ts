@@ -80,23 +80,15 @@ Deno.test("damaged headers are CheckpointErrors that say what is wrong", async (
   }
 });
 
-Deno.test("random damage never crashes and never loads other values", async () => {
-  const path = `${folder}/fuzz.safetensors`;
-  await io.saveSafetensors(path, { a: tensor([1, 2, 3]) });
-  const whole = await Deno.readFile(path);
-  let state = 12345;
-  const next = (bound: number): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) % bound;
-  const headerEnd = 8 + Number(new DataView(whole.buffer).getBigUint64(0, true));
-  for (let i = 0; i < 300; i++) {
-    const bytes = whole.slice();
-    for (let k = 0; k <= next(3); k++) bytes[next(headerEnd)] = next(256);
-    await Deno.writeFile(path, bytes);
-    try {
-      for (const value of Object.values(await io.loadSafetensors(path))) assert(value.size <= 6);
-    } catch (error) {
-      assert(error instanceof CheckpointError, String(error));
-    }
-  }
+Deno.test("any name comes back as it was saved, but for the header's own", async () => {
+  const path = `${folder}/names.safetensors`;
+  const saved = Object.fromEntries(["__proto__", "", "toString"].map((name, i) => [name, tensor([i])]));
+  await io.saveSafetensors(path, saved);
+  const loaded = await io.loadSafetensors(path);
+  const items = (tensors: typeof loaded) => Object.entries(tensors).map(([name, x]) => `${name} ${x.item()}`).sort();
+  assertEquals(items(loaded), items(saved));
+  const error = await io.saveSafetensors(path, { __metadata__: tensor([1]) }).catch((reason) => reason);
+  assert(error instanceof CheckpointError && error.message.includes('named "__metadata__"'));
 });
 
 Deno.test("a missing file is a CheckpointError", async () => {

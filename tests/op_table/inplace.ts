@@ -23,6 +23,16 @@ const unary: [keyof Tensor & string, string, number?, number?][] = [
   ["floor_", "floor_()"],
   ["ceil_", "ceil_()"],
   ["round_", "round_()"],
+  ["exp2_", "exp2_()"],
+  ["log2_", "log2_()", 0.1, 4],
+  ["log10_", "log10_()", 0.1, 4],
+  ["tan_", "tan_()", -1.2, 1.2],
+  ["asin_", "asin_()", -0.9, 0.9],
+  ["acos_", "acos_()", -0.9, 0.9],
+  ["atan_", "atan_()"],
+  ["sinh_", "sinh_()"],
+  ["cosh_", "cosh_()"],
+  ["trunc_", "trunc_()"],
   ["zero_", "zero_()"],
 ];
 

@@ -111,6 +111,7 @@ function arithmeticOperation(name: string): Operation {
     model([a, b]) {
       let dtype = common(a, b);
       need(dtype !== "bool" && dtype !== "uint8");
+      need(name !== "sub" || (a.dtype !== "bool" && b.dtype !== "bool"));
       if (name === "div") {
         keepAway(read(b).map((value) => value / 10));
         if (!isFloat(dtype)) dtype = "float32";
@@ -222,7 +223,7 @@ function changeByFunction(name: "square_" | "tanh_" | "exp_", fn: (x: number) =>
   };
 }
 
-const DTYPES: readonly ModelDType[] = ["float64", "float32", "int64", "int32", "uint8", "bool"];
+const DTYPES: readonly ModelDType[] = ["float64", "float32", "int64", "int32", "uint8", "bool", "bfloat16", "float16"];
 
 const clamp: Operation = {
   inputs: 1,

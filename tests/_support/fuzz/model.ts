@@ -34,11 +34,22 @@ export interface Window {
 export class Unfit extends Error {}
 
 /** Nearer than this to a kink, a comparison or a pole, results of floating arithmetic are not comparable. */
-const MARGIN = 1e-2;
+let margin = 1e-2;
+
+/** Runs a function with the distance from kinks that 16-bit numbers need. */
+export function withWideMargin<T>(isWide: boolean, fn: () => T): T {
+  const before = margin;
+  margin = isWide ? 0.3 : before;
+  try {
+    return fn();
+  } finally {
+    margin = before;
+  }
+}
 
 /** Throws unless the values keep a distance from zero. */
 export function keepAway(values: Iterable<number>): void {
-  for (const value of values) if (Math.abs(value) < MARGIN) throw new Unfit();
+  for (const value of values) if (Math.abs(value) < margin) throw new Unfit();
 }
 
 /** Number of elements. */
@@ -123,8 +134,8 @@ export function rounded(value: number, dtype: ModelDType): number {
 const LARGEST: Readonly<Record<ModelDType, number>> = {
   float64: 50,
   float32: 50,
-  bfloat16: 50,
-  float16: 50,
+  bfloat16: 4,
+  float16: 4,
   int64: 2 ** 40,
   int32: 2 ** 30,
   uint8: 255,
@@ -166,7 +177,6 @@ function category(dtype: ModelDType): number {
 /** PyTorch's common dtype of two tensors: one without dimensions counts only when its category is higher. */
 export function common(a: Window, b: Window): ModelDType {
   const [x, y] = [category(a.dtype), category(b.dtype)];
-  if (x + y === 1 && (a.shape.length === 0) !== (b.shape.length === 0)) throw new Unfit(); // not PyTorch's yet
   if (a.shape.length > 0 && b.shape.length === 0 && x >= y) return a.dtype;
   if (b.shape.length > 0 && a.shape.length === 0 && y >= x) return b.dtype;
   if (a.dtype !== b.dtype && a.dtype.endsWith("float16") && b.dtype.endsWith("float16")) return "float32";

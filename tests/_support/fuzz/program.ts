@@ -4,13 +4,14 @@
  * @module
  */
 import type { Random } from "../random.ts";
+import { along } from "./along.ts";
 import { elementwise } from "./elementwise.ts";
-import { fresh, isFloat, type ModelDType, rowMajor, sizeOf, Unfit, type Window } from "./model.ts";
+import { fresh, isFloat, type ModelDType, rowMajor, sizeOf, Unfit, type Window, withWideMargin } from "./model.ts";
 import type { Arguments, Operation } from "./operation.ts";
 import { structural } from "./structural.ts";
 
 /** All operations by name. */
-export const OPERATIONS: Readonly<Record<string, Operation>> = { ...elementwise, ...structural };
+export const OPERATIONS: Readonly<Record<string, Operation>> = { ...elementwise, ...structural, ...along };
 const NAMES = Object.keys(OPERATIONS);
 
 /** An input of a program. */
@@ -30,6 +31,10 @@ export interface Step {
 
 /** Leaves and steps. */
 export interface Program {
+  /** Whether it may change in place what derivatives need: then backward may refuse, but must not give other gradients. */
+  readonly isBold: boolean;
+  /** Whether it may use 16-bit dtypes. */
+  readonly isCoarse: boolean;
   readonly leaves: readonly Leaf[];
   readonly steps: readonly Step[];
 }
@@ -38,6 +43,7 @@ export interface Program {
 export type Layout = "contiguous" | "strided";
 
 const MIXED: readonly ModelDType[] = ["float32", "float64", "float32", "int64", "int32", "bool"];
+const COARSE: readonly ModelDType[] = ["float32", "bfloat16", "bfloat16", "float16", "float16", "int64", "bool"];
 const MAX_SIZE = 96;
 
 function makeShape(random: Random): number[] {
@@ -77,16 +83,22 @@ function spaced(x: Window): Window {
   return { ...x, memory: { ...x.memory, data }, strides: x.shape.map(() => 2) };
 }
 
+function is16Bit(dtype: ModelDType): boolean {
+  return dtype.endsWith("float16");
+}
+
 /** Runs a step in the model. */
-function apply(step: Step, values: Window[]): void {
+function apply(step: Step, values: Window[], { isCoarse, isBold }: Pick<Program, "isCoarse" | "isBold">): void {
   const operation = OPERATIONS[step.name];
   const inputs = step.inputs.map((index) => values[index]);
   const out = operation.model(inputs, step.args);
+  if (is16Bit(out.dtype) && !isCoarse) throw new Unfit();
   if (sizeOf(out.shape) > MAX_SIZE || out.shape.length > 5) throw new Unfit();
   if (operation.kind === "new" && out.memory.tracked && operation.savesNothing !== true) {
     for (const { memory } of [...inputs, out]) memory.isSaved = true;
   }
   values.push(out);
+  if (isBold) { for (const { memory } of values) memory.isSaved = false; }
 }
 
 /**
@@ -96,20 +108,29 @@ function apply(step: Step, values: Window[]): void {
  * @throws {Unfit} When the program is not defined for them.
  */
 export function evaluate(program: Program, layout: Layout, leaves: readonly Leaf[] = program.leaves): Window[] {
-  const values = leaves.map((leaf) => leafWindow(leaf, layout));
-  for (const step of program.steps) apply(step, values);
-  return values;
+  return withWideMargin(program.isCoarse, () => {
+    const values = leaves.map((leaf) => leafWindow(leaf, layout));
+    for (const step of program.steps) apply(step, values, program);
+    return values;
+  });
 }
 
 /** A random program of at least one step. */
 export function makeProgram(random: Random): Program {
-  const isSmooth = random.chance(0.5);
+  const isCoarse = random.chance(0.15);
+  const kind = { isCoarse, isBold: !isCoarse && random.chance(0.15) };
+  return withWideMargin(isCoarse, () => makeSteps(random, kind));
+}
+
+function makeSteps(random: Random, kind: Pick<Program, "isCoarse" | "isBold">): Program {
+  const { isCoarse, isBold } = kind;
+  const isSmooth = !isCoarse && (isBold || random.chance(0.55));
   const shape = makeShape(random);
   const leaves: Leaf[] = [];
   const count = random.integer(2, 5);
   for (let i = 0; i < count; i++) {
     const own = random.chance(0.6) ? shape : random.chance(0.5) ? shape.slice(1) : makeShape(random);
-    const dtype = isSmooth ? "float64" : random.pick(MIXED);
+    const dtype = isSmooth ? "float64" : random.pick(isCoarse ? COARSE : MIXED);
     leaves.push(makeLeaf(random, own, dtype, isSmooth && (i === 0 || random.chance(0.5))));
   }
   const steps: Step[] = [];
@@ -129,13 +150,13 @@ export function makeProgram(random: Random): Program {
     try {
       const args = operation.make(random, inputs.map((index) => values[index]));
       const step: Step = { name, inputs, args };
-      apply(step, values);
+      apply(step, values, kind);
       steps.push(step);
     } catch (error) {
       if (!(error instanceof Unfit)) throw error;
     }
   }
-  return { leaves, steps };
+  return { ...kind, leaves, steps };
 }
 
 function nested(values: readonly number[], shape: readonly number[]): string {
@@ -164,7 +185,7 @@ function without(program: Program, index: number): Program | undefined {
     if (step.inputs.includes(removed)) return undefined;
     steps.push({ ...step, inputs: step.inputs.map((input) => input > removed ? input - 1 : input) });
   }
-  return { leaves: program.leaves, steps };
+  return { ...program, steps };
 }
 
 /** Removes steps while the program still fails. */

@@ -79,7 +79,13 @@ export function fingerprintOf(row: Row): string {
   const text = JSON.stringify([
     row.torch,
     row.inputs.map((input) => input.dtype ?? "run"),
-    casesOf(row).map((each) => [each.name, each.shapes, each.values.map((values) => values.map(String))]),
+    casesOf(row).map((
+      each,
+    ) => [
+      each.name,
+      each.shapes,
+      each.values.map((values) => values.map((value) => Object.is(value, -0) ? "-0" : String(value))),
+    ]),
     checks.map((check) => row.skip?.[check] !== undefined),
   ]);
   return hash(text).toString(16);

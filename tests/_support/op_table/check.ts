@@ -8,17 +8,14 @@ import {
   type DType,
   DTypeError,
   memoryStats,
-  NativeError,
   noGrad,
   ShapeError,
   Tensor,
   tensor,
   tidy,
 } from "../../../mod.ts";
-import { AX } from "../../../ffi/constants.ts";
 import { Node } from "../../../src/core/node.ts";
 import type { Op } from "../../../src/core/op.ts";
-import { WITHOUT_16_BITS } from "../../op_table.ts";
 import { collectGarbage } from "../garbage.ts";
 import { stridedTensor } from "../strided.ts";
 import { type Case, casesOf, fingerprintOf, isFloatingRow } from "./cases.ts";
@@ -87,6 +84,14 @@ function weightsFor(x: Tensor): Tensor {
   return tensor(values, { shape: x.shape, dtype: x.dtype, device: x.device });
 }
 
+/** The loss whose gradients are compared. With strided inputs the gradient of the output is strided too. */
+function lossOf(output: Tensor, layout: Layout): Tensor {
+  const weights = weightsFor(output);
+  if (layout === "contiguous" || output.shape.length < 2) return output.mul(weights).sum();
+  const reversed = output.shape.map((_, d) => output.shape.length - 1 - d);
+  return output.permute(reversed).mul(weights.permute(reversed)).sum();
+}
+
 function outputsOf(row: Row, inputs: Tensor[], run: Run): readonly Tensor[] {
   const result = row.run(inputs, { device: run.device, dtype: run.dtype });
   return result instanceof Tensor ? [result] : result;
@@ -112,7 +117,7 @@ function execute(run: Run): Result {
     };
     const roots = outputs.filter((output) => output.requiresGrad);
     if (!run.gradient || roots.length === 0) return { ...result, gradients: null };
-    roots.map((output) => output.mul(weightsFor(output)).sum()).reduce((a, b) => a.add(b)).backward();
+    roots.map((output) => lossOf(output, run.layout)).reduce((a, b) => a.add(b)).backward();
     const gradients = inputs.map((x) => {
       if (x.grad === null) return null;
       if (x.grad.dtype !== x.dtype) throw new Error(`a gradient is ${x.grad.dtype}, the input ${x.dtype}`);
@@ -160,7 +165,7 @@ const ENTRIES = 12;
 /** Compares gradients with central differences in float64, at up to ENTRIES elements of each input. */
 function assertNumeric(run: Run, gradients: readonly (number[] | null)[]): void {
   const { row, each } = run;
-  const lossOf = (input: number, entry: number, by: number): number =>
+  const totalAt = (input: number, entry: number, by: number): number =>
     tidy(() => {
       const values = each.values.map((list, i) => i === input ? list.with(entry, list[entry] + by) : list);
       const inputs = row.inputs.map((x, i) => makeInput(x, each.shapes[i], values[i], { ...run, gradient: false }));
@@ -177,7 +182,7 @@ function assertNumeric(run: Run, gradients: readonly (number[] | null)[]): void 
     const count = Math.min(ENTRIES, gradient.length);
     for (let k = 0; k < count; k++) {
       const entry = Math.floor(k * gradient.length / count);
-      const numeric = (lossOf(i, entry, STEP) - lossOf(i, entry, -STEP)) / (2 * STEP);
+      const numeric = (totalAt(i, entry, STEP) - totalAt(i, entry, -STEP)) / (2 * STEP);
       assertWithin(`gradient ${i} against central differences, element ${entry}`, [gradient[entry]], [numeric], () =>
         // Rounding of the loss divided by the step, and the third derivative.
         2e-6 * scale);
@@ -222,17 +227,10 @@ function assertRefused(run: Run, theirs: string): void {
   throw new Error(`it must throw a ShapeError, DTypeError or RangeError: PyTorch refuses it (${theirs})`);
 }
 
-/** Whether the kernels of the row that runs may lack the 16-bit dtypes. */
-let pending = false;
-
 function inContext(context: string, fn: () => void): void {
   try {
     fn();
   } catch (error) {
-    if (pending && error instanceof NativeError && error.code === AX.ERROR_UNSUPPORTED) {
-      needsCollector = true;
-      return;
-    }
     throw new Error(`${context}: ${error instanceof Error ? error.message : error}`, { cause: error });
   }
 }
@@ -265,10 +263,7 @@ function checkCase(row: Row, each: Case, golden: GoldenCase, device: DeviceName)
   }
 }
 
-/**
- * Whether a run of this row had a scalar: its views of a larger storage belong to the garbage collector. So do the gradients of a run
- * that an error has ended.
- */
+/** Whether a run of this row had a scalar: its views of a larger storage belong to the garbage collector. */
 let needsCollector = false;
 
 /** Fails when storages are alive that were not before. */
@@ -291,7 +286,6 @@ export async function checkRow(
   device: DeviceName,
 ): Promise<void> {
   needsCollector = false;
-  pending = WITHOUT_16_BITS.has(family);
   // The slab of scalars is made with the first one.
   tensor(0, { device });
   const before = memoryStats(device).liveStorages;

@@ -37,7 +37,7 @@ export function assertWithin(
   for (let i = 0; i < actual.length; i++) {
     const value = actual[i];
     const want = expected[i];
-    if (Object.is(value, want) || value === want || Math.abs(value - want) <= bound(want)) continue;
+    if (value === want || (Number.isFinite(want) && Math.abs(value - want) <= bound(want))) continue;
     if (Number.isNaN(value) && Number.isNaN(want)) continue;
     if (bad++ === 0) {
       first = `element ${i} is ${value}, not ${want} (off by ${Math.abs(value - want)}, allowed ${bound(want)})`;

@@ -12,19 +12,22 @@ import { coversOf, type Row } from "./row.ts";
 /** Public names that are no operations, each with its reason. */
 const NOT_OPERATIONS: Readonly<Record<string, string>> = {
   "Tensor.constructor": "makes no operation",
-  "Tensor.requiresGrad_": "sets a flag: tests/autograd_test.ts",
+  "Tensor.requiresGrad_": "sets a flag: tests/autograd/",
   "Tensor.backward": "runs operations: every gradient of the table",
-  "Tensor.retainGrad": "autograd: tests/autograd_test.ts",
-  "Tensor.registerHook": "autograd: tests/autograd_test.ts",
+  "Tensor.retainGrad": "autograd: tests/autograd/",
+  "Tensor.registerHook": "autograd: tests/autograd/",
   "Tensor.record": "autograd",
   "Tensor.item": "reads: tests/format_test.ts and most others",
   "Tensor.data": "reads: every comparison of the table",
   "Tensor.toArray": "reads",
   "Tensor.toString": "prints: tests/format_test.ts",
   "Tensor.allClose": "gives a boolean",
+  "Tensor.equal": "gives a boolean: tests/ops/host_values_test.ts",
   "Tensor.checkLive": "throws or does nothing",
   "Tensor.releaseAt": "lifetime",
   "Tensor.rebind": "lifetime of parameters",
+  "Tensor.become": "lifetime of parameters",
+  "Tensor.refreshHistory": "autograd",
   "Tensor.keep": "lifetime",
   "Tensor.dispose": "lifetime",
   "device": "finds a device",
@@ -37,6 +40,7 @@ const NOT_OPERATIONS: Readonly<Record<string, string>> = {
   "tidy": "lifetime",
   "tensor": "makes the inputs of every row",
   "uniformInto": "fills parameters: tests/nn/module_test.ts",
+  "normalInto": "fills parameters: tests/nn/init_test.ts",
 };
 
 function methodsOfTensor(): string[] {

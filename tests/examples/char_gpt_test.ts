@@ -1,0 +1,63 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+
+const CLI = new URL("../../cli.ts", import.meta.url).pathname;
+const EXAMPLE = new URL("../../examples/char_gpt.ts", import.meta.url).pathname;
+const SHAKESPEARE = new URL("../../../shared/data/tinyshakespeare.txt", import.meta.url).pathname;
+
+async function launch(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", CLI, "launch", "--cpu", EXAMPLE, ...args] });
+  const { code, stdout, stderr } = await command.output();
+  return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+}
+
+let hasText = true;
+try {
+  Deno.statSync(SHAKESPEARE);
+} catch (error) {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+  hasText = false;
+}
+
+function validationLoss(stdout: string): number {
+  const loss = Number(/^Validation loss: (\d+\.\d+)$/m.exec(stdout)?.[1]);
+  assert(Number.isFinite(loss), stdout);
+  return loss;
+}
+
+Deno.test("char_gpt.ts learns from the project's sources in a few steps and writes a sample", async () => {
+  const sizes = ["--batch", "8", "--context", "32", "--layers", "2", "--width", "32", "--heads", "2"];
+  const { code, stdout, stderr } = await launch("--steps", "20", "--lr", "1e-2", "--sample", "40", ...sizes);
+  assertEquals([code, stderr], [0, ""]);
+  const [, characters, different] = /^(\d+) characters, (\d+) different; \d+ parameters; 20 steps$/m.exec(stdout)!;
+  assert(Number(characters) > 100_000);
+  // The distribution of single characters of these sources has an entropy of 3.4 nats; a uniform guess has over 4.5.
+  assert(validationLoss(stdout) < Math.log(Number(different)) - 0.8, stdout);
+  const sample = stdout.slice(stdout.indexOf("\n", stdout.indexOf("Validation loss")) + 1);
+  assertEquals([...sample].length, 41);
+  assert(!stdout.includes("\x1b"), "the progress line must be quiet");
+});
+
+Deno.test({
+  name: `char_gpt.ts learns Shakespeare as fast as PyTorch${hasText ? "" : " (ignored: no text beside the checkout)"}`,
+  ignore: !hasText,
+  fn: async () => {
+    const { code, stdout, stderr } = await launch("--data", SHAKESPEARE, "--steps", "60", "--sample", "0");
+    assertEquals([code, stderr], [0, ""]);
+    // PyTorch's validation loss after 60 such steps, plus what another seed changes.
+    assert(validationLoss(stdout) < BOUND, stdout);
+  },
+});
+
+Deno.test("char_gpt.ts says in one sentence what is wrong with its options", async () => {
+  for (
+    const [args, message] of [
+      [["--data", "/nowhere"], /^Cannot read \/nowhere: give a text file with --data$/m],
+      [["--steps", "0"], /^--steps must be a positive integer, got 0$/m],
+      [["--lr", "-1"], /^--lr must be positive, got -1$/m],
+    ] as const
+  ) {
+    const { code, stderr } = await launch(...args);
+    assertEquals(code, 2);
+    assertMatch(stderr, message);
+  }
+});
