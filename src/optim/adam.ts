@@ -25,6 +25,8 @@ export interface AdamSettings {
   maximize: boolean;
 }
 
+const WITHOUT_MAXIMUM: readonly string[] = ["exp_avg", "exp_avg_sq"];
+
 /** Throws a RangeError unless both are in [0, 1). */
 export function checkBetas(betas: readonly number[]): void {
   if (betas.length === 2 && betas.every((beta) => beta >= 0 && beta < 1)) return;
@@ -63,7 +65,7 @@ export class Adam extends ElementwiseOptimizer<AdamSettings> {
   }
 
   protected override stateNames({ amsgrad }: AdamSettings): readonly string[] {
-    return amsgrad ? ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] : ["exp_avg", "exp_avg_sq"];
+    return amsgrad ? this.states : WITHOUT_MAXIMUM;
   }
 
   protected override numbersOf({ numbers: { step } }: Run, { betas, eps }: AdamSettings): StepNumbers {

@@ -43,7 +43,7 @@ export abstract class ElementwiseOptimizer<Settings extends ElementwiseSettings>
     hyper[0] = lr;
     hyper[1] = settings.weightDecay;
     hyper[2] = settings.maximize ? -1 : 1;
-    hyper.set(numbers, 3);
+    for (let i = 0; i < numbers.length; i++) hyper[3 + i] = numbers[i];
     const used = this.stateNames(settings, parameter);
     const state = (k: number): number => used.includes(this.states[k]) ? buffers[this.states[k]].storage.id : 0;
     const library = parameter.storage.device.library;

@@ -72,7 +72,7 @@ export abstract class Optimizer<Settings extends object> {
   readonly defaults: Readonly<Settings>;
   readonly #slots = new Map<Tensor, Slot>();
   /** Which states the slots of a group have: settings may be changed so that it needs others. */
-  readonly #stateKeys = new WeakMap<OptimizerGroup<Settings>, string>();
+  readonly #stateNames = new WeakMap<OptimizerGroup<Settings>, readonly string[]>();
   /** @internal Called before each step; throws when the gradients must not be used. */
   beforeStep: (() => void) | null = null;
   /** @internal Called after gradients were forgotten. */
@@ -237,9 +237,11 @@ export abstract class Optimizer<Settings extends object> {
 
   /** Adds states that a changed setting needs, for example the momentum that a schedule has switched on. */
   #completeStates(group: OptimizerGroup<Settings>): void {
-    const key = this.stateNames(group, group.params[0]).join();
-    if (this.#stateKeys.get(group) === key) return;
-    this.#stateKeys.set(group, key);
+    const names = this.stateNames(group, group.params[0]);
+    const known = this.#stateNames.get(group);
+    // Most optimizers return one array each time.
+    if (known === names || (known !== undefined && known.join() === names.join())) return;
+    this.#stateNames.set(group, names);
     for (const parameter of group.params) {
       const slot = this.#slots.get(parameter);
       if (slot === undefined || this.stateNames(group, parameter).every((name) => name in slot.buffers)) continue;
