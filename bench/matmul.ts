@@ -11,18 +11,19 @@
 import { type DType, noGrad, randn, type Tensor } from "../mod.ts";
 import cases from "./matmul_cases.json" with { type: "json" };
 
-/** GFLOP/s of the median of seven rounds of 20 ms, or of 2 GFLOP if that is less. */
+/** Milliseconds of so many products. */
+function time(repeats: number, multiply: () => Tensor): number {
+  const start = performance.now();
+  for (let i = 0; i < repeats; i++) multiply().dispose();
+  return performance.now() - start;
+}
+
+/** GFLOP/s of the median of seven rounds of 5 to 10 ms, or of one product if that takes longer. */
 function rate(flops: number, multiply: () => Tensor): number {
-  const repeats = Math.max(2, Math.ceil(2e9 / flops));
-  let rounds: number[] = [];
-  for (let round = 0; round < 8; round++) {
-    const start = performance.now();
-    let done = 0;
-    for (; done < repeats && performance.now() - start < 20; done++) multiply().dispose();
-    rounds.push(flops * done / (performance.now() - start) / 1e6);
-  }
-  rounds = rounds.slice(1).sort((x, y) => x - y);
-  return rounds[3];
+  let repeats = 1;
+  while (time(repeats, multiply) < 5) repeats *= 2;
+  const rounds = Array.from({ length: 7 }, () => time(repeats, multiply)).sort((x, y) => x - y);
+  return flops * repeats / rounds[3] / 1e6;
 }
 
 /** A matrix, or a batch, that is stored transposed when `flipped`. */

@@ -16,17 +16,18 @@ def operand(batch, rows, cols, flipped, dtype):
     return x.transpose(-2, -1) if flipped else x
 
 
+def seconds(repeats, a, b):
+    start = time.perf_counter()
+    for _ in range(repeats):
+        a @ b
+    return time.perf_counter() - start
+
+
 def rate(flops, a, b):
-    repeats = max(2, -(-int(2e9) // flops))
-    rates = []
-    for _ in range(8):
-        start = time.perf_counter()
-        done = 0
-        while done < repeats and time.perf_counter() - start < 0.02:
-            a @ b
-            done += 1
-        rates.append(flops * done / (time.perf_counter() - start) / 1e9)
-    return sorted(rates[1:])[3]
+    repeats = 1
+    while seconds(repeats, a, b) < 0.005:
+        repeats *= 2
+    return flops * repeats / sorted(seconds(repeats, a, b) for _ in range(7))[3] / 1e9
 
 
 out = {}
