@@ -68,8 +68,9 @@ for (const name of devices()) {
       for (const shape of [[3, length], [length, 3]]) {
         const dim = shape.indexOf(length);
         const y = randn(shape, { device: name }).softmax({ dim });
-        // Each of `length` terms is rounded once; their errors are independent.
-        assert(y.sum({ dim }).allClose(ones([3]), { atol: 1e-6, rtol: 0 }), `length ${length}`);
+        // Errors of the terms are independent; that of the divisor, which they share, is a few units of 2^-24.
+        const total = y.to({ dtype: "float64" }).sum({ dim });
+        assert(total.allClose(ones([3]), { atol: 1e-6, rtol: 0 }), `length ${length}`);
         assert(y.data().every((value) => value >= 0));
       }
     }
