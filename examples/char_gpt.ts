@@ -2,7 +2,8 @@
  * A small GPT that learns the characters of a text and then writes some: `deno run -A cli.ts launch examples/char_gpt.ts --data FILE`. By
  * default it reads the TypeScript sources of this project.
  *
- * Options: --steps 500 --batch 16 --context 128 --layers 4 --width 256 --heads 4 --lr 1e-3 --seed 1 --sample 300 (characters that it writes).
+ * Options: --steps 500 --batch 16 --context 128 --layers 4 --width 256 --heads 4 --lr 2e-3 --seed 1 --sample 300 (characters that it writes). The
+ * learning rate rises over the first twentieth of the steps and then falls along a cosine.
  *
  * @module
  */
@@ -148,21 +149,29 @@ function fail(message: string): never {
   Deno.exit(2);
 }
 
+function parse() {
+  try {
+    return parseArgs({
+      options: {
+        data: { type: "string" },
+        steps: { type: "string", default: "500" },
+        batch: { type: "string", default: "16" },
+        context: { type: "string", default: "128" },
+        layers: { type: "string", default: "4" },
+        width: { type: "string", default: "256" },
+        heads: { type: "string", default: "4" },
+        lr: { type: "string", default: "2e-3" },
+        seed: { type: "string", default: "1" },
+        sample: { type: "string", default: "300" },
+      },
+    }).values;
+  } catch (error) {
+    fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
 function readOptions() {
-  const { values } = parseArgs({
-    options: {
-      data: { type: "string" },
-      steps: { type: "string", default: "500" },
-      batch: { type: "string", default: "16" },
-      context: { type: "string", default: "128" },
-      layers: { type: "string", default: "4" },
-      width: { type: "string", default: "256" },
-      heads: { type: "string", default: "4" },
-      lr: { type: "string", default: "1e-3" },
-      seed: { type: "string", default: "1" },
-      sample: { type: "string", default: "300" },
-    },
-  });
+  const values = parse();
   const positive = (name: "steps" | "batch" | "context" | "layers" | "width" | "heads"): number => {
     const value = Number(values[name]);
     return Number.isInteger(value) && value > 0
@@ -201,6 +210,8 @@ async function main(): Promise<void> {
   manualSeed(options.seed);
   const model = new GPT({ ...options, vocabulary: characters.length });
   const optimizer = new optim.AdamW(model.parameters(), { lr: options.lr, betas: [0.9, 0.99], weightDecay: 0.1 });
+  const warmupSteps = Math.ceil(steps / 20);
+  const scheduler = optim.cosineWithWarmup(optimizer, { warmupSteps, totalSteps: steps, minRatio: 0.05 });
   const loader = new data.DataLoader(training, { batchSize: batch, shuffle: true, seed: options.seed, dropLast: true });
   await accelerator.prepare(model, optimizer, loader);
   accelerator.print(
@@ -218,6 +229,7 @@ async function main(): Promise<void> {
       const loss = crossEntropy(model.forward(x), y);
       accelerator.backward(loss);
       optimizer.step();
+      scheduler.step();
       last = loss.item();
       step++;
       if (accelerator.isMainProcess) progress.update(step, last);

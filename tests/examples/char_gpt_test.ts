@@ -55,7 +55,8 @@ Deno.test("char_gpt.ts says in one sentence what is wrong with its options", asy
     const [args, message] of [
       [["--data", "/nowhere"], /^Cannot read \/nowhere: give a text file with --data$/m],
       [["--steps", "0"], /^--steps must be a positive integer, got 0$/m],
-      [["--lr", "-1"], /^--lr must be positive, got -1$/m],
+      [["--unknown"], /Unknown option '--unknown'/],
+      [["--lr=-1"], /^--lr must be positive, got -1$/m],
     ] as const
   ) {
     const { code, stderr } = await launch(...args);
