@@ -148,8 +148,8 @@ function fail(message: string): never {
   Deno.exit(2);
 }
 
-function readOptions() {
-  const { values } = parseArgs({
+function parseOptions() {
+  return parseArgs({
     options: {
       data: { type: "string" },
       steps: { type: "string", default: "500" },
@@ -162,7 +162,17 @@ function readOptions() {
       seed: { type: "string", default: "1" },
       sample: { type: "string", default: "300" },
     },
-  });
+  }).values;
+}
+
+function readOptions() {
+  let values: ReturnType<typeof parseOptions>;
+  try {
+    values = parseOptions();
+  } catch (error) {
+    // An unknown option, or one without its value; `--lr -1` must be written `--lr=-1`.
+    return fail(error instanceof Error ? error.message.replaceAll("\n", " ") : String(error));
+  }
   const positive = (name: "steps" | "batch" | "context" | "layers" | "width" | "heads"): number => {
     const value = Number(values[name]);
     return Number.isInteger(value) && value > 0
