@@ -46,4 +46,5 @@ for (const { name, batch, m, n, k, layout, dtype } of cases) {
   b.dispose();
 }
 results.peak = Math.max(results.peak, peak());
+for (const { name } of cases) results[`${name} % of limit`] = 100 * results[name] / results.peak;
 console.log(JSON.stringify(results));

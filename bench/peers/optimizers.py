@@ -25,7 +25,7 @@ def measure(step, seconds=0.1):
 
 source, target = torch.randn(LARGE), torch.randn(LARGE)
 copy = LARGE * 8 / measure(lambda: target.copy_(source)) / 1e6
-results = {"copy GB/s": copy}
+results = {}
 
 
 def row(name, count, size, size_bytes, make):
@@ -33,7 +33,7 @@ def row(name, count, size, size_bytes, make):
     for p in params:
         p.grad = torch.randn(size)
     ms = measure(make(params).step)
-    results[f"{name} ms"] = ms
+    results[name] = ms
     results[f"{name} % of copy"] = 100 * count * size * size_bytes / ms / 1e6 / copy
 
 

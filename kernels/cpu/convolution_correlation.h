@@ -54,11 +54,13 @@ class Correlation : CorrelationOperands<T> {
   using C = Compute<T>;
   using O::batch, O::groups, O::channels, O::rows, O::out_height, O::out_width, O::in_pixels;
   using O::whole, O::relu, O::out, O::in, O::mask, O::bias;
+  static constexpr int kWidth = ConvVector<C>::kWidth;
 
  public:
   explicit Correlation(const O& operands)
       : O(operands), height_(evenPart(rows, kTileRows)), panels_(ceilDivide(rows, height_)),
-        positions_(tilePositions<C>(static_cast<int>(height_))), tile_(correlateTileOf<C>(static_cast<int>(height_))) {}
+        vectors_(mayBeWide(static_cast<int>(height_)) && (channels > 3 || out_width > 3 * kWidth) ? 4 : 2), positions_(vectors_ * kWidth),
+        tile_(correlateTileOf<C>(static_cast<int>(height_), vectors_)) {}
 
   // `weight(group, row, channel, row_tap, col_tap)` reads the weights as this correlation sees them.
   template <class Weight>
@@ -148,7 +150,7 @@ class Correlation : CorrelationOperands<T> {
   bool runUnit(const Unit& unit, const PlaneLayout& layout, const Pass* passes, int64_t pass_count, const C* all_weights,
                const int64_t* offsets) const {
     thread_local PlaneScratch plane_scratch;
-    C* const planes = plane_scratch.atLeast<C>(channels * layout.channel() + ConvVector<C>::kWidth);  // packing reads whole vectors
+    C* const planes = plane_scratch.atLeast<C>(channels * layout.channel() + 4 * kWidth);  // whole tiles are read from a row's or run's end
     if (planes == nullptr) return false;
     const int64_t image_stride = groups * channels * in_pixels, pixels = out_height * out_width;
     for (int64_t c = 0; c < channels; ++c) {
@@ -176,9 +178,11 @@ class Correlation : CorrelationOperands<T> {
   // All positions of a block for `count` panels, the first of which begins a range of `rows_left` rows.
   void runPanels(T* to, int64_t rows_left, int64_t count, const C* weights, int64_t taps, const C* planes, const int64_t* offsets,
                  const PlaneLayout& layout, const Pass& pass, int64_t first_row) const {
-    constexpr int kWidth = ConvVector<C>::kWidth;
     const int64_t pixels = out_height * out_width;
-    alignas(64) C tile[kTileRows * tilePositions<C>(kTileRows) + kWidth];  // whole vectors are read past a segment
+    if constexpr (std::is_same_v<T, C>) {
+      if (paysByRows(pass, taps)) return runRows(to, rows_left, count, weights, taps, planes, offsets, layout, pass, first_row);
+    }
+    alignas(64) C tile[(2 * kTileRows + 1) * kWidth];  // whole vectors are read past a segment
     SegmentWalk walk(*this, layout, pass, first_row);
     thread_local PlaneScratch packed_scratch;
     Packed packed;
@@ -212,6 +216,42 @@ class Correlation : CorrelationOperands<T> {
     }
   }
 
+  // With few taps, moving a tile's segments costs more than the positions behind a row: then each row has tiles of its own, which go
+  // to the output at once.
+  bool paysByRows(const Pass& pass, int64_t taps) const {
+    const int64_t waste = ceilDivide(out_width, positions_) * positions_ - out_width;
+    return pass.width.step == 1 && pass.height.step == 1 && taps * waste <= 4 * out_width;
+  }
+
+  void runRows(T* to, int64_t rows_left, int64_t count, const C* weights, int64_t taps, const C* planes, const int64_t* offsets,
+               const PlaneLayout& layout, const Pass& pass, int64_t first_row) const {
+    const int64_t pixels = out_height * out_width, begin = std::max(pass.height.begin - first_row, int64_t{0});
+    const int64_t end = std::min(pass.height.end - first_row, layout.height.positions);
+    alignas(64) C tile[(2 * kTileRows + 1) * kWidth];
+    for (int64_t image = 0; image < layout.images; ++image) {
+      T* const first = to + image * groups * rows * pixels;
+      // What is written behind a row is overwritten by the next one; the last ones of the block must not be left.
+      const int64_t stop = (end + first_row + pass.height.origin) * out_width;
+      for (int64_t y = begin; y < end; ++y) {
+        for (int64_t x = 0; x < out_width; x += positions_) {
+          const C* const from = planes + (image * layout.height.pitch + y) * layout.width.pitch + x;
+          const int64_t at = (y + first_row + pass.height.origin) * out_width + x;
+          for (int64_t p = 0; p < count; ++p) {
+            const C* const panel = weights + p * (taps + 1) * height_;
+            T* const target = first + p * height_ * pixels;
+            const int64_t height = std::min(rows_left - p * height_, height_);
+            if (at + positions_ <= stop && height == height_) {
+              tile_(target + at, pixels, panel + height_, from, offsets, taps, panel, relu);
+              continue;
+            }
+            tile_(tile, positions_, panel + height_, from, offsets, taps, panel, relu);
+            store(target, tile, height, {0, std::min(positions_, out_width - x), at, stop - at}, 1);
+          }
+        }
+      }
+    }
+  }
+
   // What a tile reads when it is packed: (taps, positions).
   struct Packed {
     C* tile;
@@ -224,12 +264,12 @@ class Correlation : CorrelationOperands<T> {
     if (pass.width.step != 1 || pass.height.step != 1 || run < 1) return false;
     const int64_t outputs = layout.images * layout.height.positions * run;
     const int64_t tiles = ceilDivide(layout.end(), positions_), packed_tiles = ceilDivide(outputs, positions_);
-    const int64_t saved = (tiles - packed_tiles) * count * height_ * tileVectors(static_cast<int>(height_));
+    const int64_t saved = (tiles - packed_tiles) * count * height_ * vectors_;
     return saved > packed_tiles * (4 + 3 * (positions_ / run + 1));
   }
 
   bool preparePacked(Packed* packed, PlaneScratch& scratch, int64_t taps) const {
-    const int64_t tile_bytes = (taps * positions_ + 2 * ConvVector<C>::kWidth) * static_cast<int64_t>(sizeof(C));
+    const int64_t tile_bytes = (taps * positions_ + 2 * kWidth) * static_cast<int64_t>(sizeof(C));
     char* const memory = scratch.atLeast<char>(tile_bytes + taps * static_cast<int64_t>(sizeof(int64_t)));
     if (memory == nullptr) return false;
     *packed = {reinterpret_cast<C*>(memory), reinterpret_cast<int64_t*>(memory + tile_bytes)};
@@ -240,7 +280,6 @@ class Correlation : CorrelationOperands<T> {
   // Copies whole vectors: what is written behind a run is overwritten by the next one.
   void packTile(C* tile, const C* planes, const int64_t* offsets, int64_t taps, const TileRun* runs, int run_count) const {
     using V = typename ConvVector<C>::type;
-    constexpr int64_t kWidth = ConvVector<C>::kWidth;
     for (int64_t p = 0; p < taps; ++p, tile += positions_) {
       for (int i = 0; i < run_count; ++i) {
         const C* const from = planes + offsets[p] + runs[i].position;
@@ -327,8 +366,7 @@ class Correlation : CorrelationOperands<T> {
   };
 
   void store(T* to, const C* tile, int64_t height, const TileSegment& segment, int64_t step) const {
-    constexpr int64_t kWidth = ConvVector<C>::kWidth;
-    const int64_t vectors = ceilDivide(segment.count, kWidth), pixels = out_height * out_width;
+    const int64_t vectors = ceilDivide(segment.count, int64_t{kWidth}), pixels = out_height * out_width;
     for (int64_t i = 0; i < height; ++i) {
       const C* from = tile + i * positions_ + segment.from;
       T* target = to + i * pixels + segment.to;
@@ -342,7 +380,9 @@ class Correlation : CorrelationOperands<T> {
     }
   }
 
-  const int64_t height_, panels_, positions_;
+  const int64_t height_, panels_;
+  const int vectors_;
+  const int64_t positions_;
   const CorrelateTile<C> tile_;
 };
 

@@ -24,18 +24,15 @@ struct ConvVector {
   static constexpr int kWidth = kConvBytes / sizeof(C);
 };
 
-// Vectors of positions in a tile of `rows` channels: enough independent sums to hide the latency of an addition.
-constexpr int tileVectors(int rows) { return rows * 4 <= kTileRows ? 4 : 2; }
-
-template <class C>
-constexpr int tilePositions(int rows) { return tileVectors(rows) * ConvVector<C>::kWidth; }
+// A tile of few channels may have 4 vectors of positions instead of 2: more independent sums hide the latency of an addition.
+constexpr bool mayBeWide(int rows) { return rows * 4 <= kTileRows; }
 
 // tile (kRows, positions), rows `stride` apart = bias (kRows) + sum over taps of weights (taps, kRows) times x[offsets[tap] ...], then ReLU
 // if wanted.
-template <class C, int kRows>
+template <class C, int kRows, int kVectors>
 void correlateTile(C* tile, int64_t stride, const C* weights, const C* x, const int64_t* offsets, int64_t taps, const C* bias, bool relu) {
   using V = typename ConvVector<C>::type;
-  constexpr int kWidth = ConvVector<C>::kWidth, kVectors = tileVectors(kRows);
+  constexpr int kWidth = ConvVector<C>::kWidth;
   V sums[kRows][kVectors];
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
@@ -67,16 +64,17 @@ void correlateTile(C* tile, int64_t stride, const C* weights, const C* x, const 
 template <class C>
 using CorrelateTile = void (*)(C*, int64_t, const C*, const C*, const int64_t*, int64_t, const C*, bool);
 
-template <class C, int... kRows>
+template <class C, int kVectors, int... kRows>
 CorrelateTile<C> chooseCorrelateTile(int rows, std::integer_sequence<int, kRows...>) {
-  static constexpr CorrelateTile<C> table[] = {correlateTile<C, kRows + 1>...};
+  static constexpr CorrelateTile<C> table[] = {correlateTile<C, kRows + 1, kVectors>...};
   return table[rows - 1];
 }
 
-// The tile of `rows` channels, 1 to kTileRows.
+// The tile of `rows` channels, 1 to kTileRows, and `vectors` vectors of positions: 2, or 4 where mayBeWide(rows).
 template <class C>
-CorrelateTile<C> correlateTileOf(int rows) {
-  return chooseCorrelateTile<C>(rows, std::make_integer_sequence<int, kTileRows>());
+CorrelateTile<C> correlateTileOf(int rows, int vectors) {
+  if (vectors == 4) return chooseCorrelateTile<C, 4>(rows, std::make_integer_sequence<int, kTileRows / 4>());
+  return chooseCorrelateTile<C, 2>(rows, std::make_integer_sequence<int, kTileRows>());
 }
 
 // Adds the halves of every group of kGroup lanes: a's groups to the lower halves of the result's, b's to the upper ones.

@@ -9,7 +9,10 @@ inline namespace AX_ISA {
 namespace {
 
 constexpr int64_t kGrain = 1 << 15;  // elements below which another thread is not worth waking
-constexpr int64_t kSide = 32;        // of a tile that is transposed
+// Sides of a tile that is transposed: long where it is read, so that few pages are in use, a whole cache line where it is written.
+constexpr int64_t kLongSide = 64, kShortSide = 16;
+// Bytes from which an output is written past the caches: it would push out what it is computed from, and be gone when it is read.
+constexpr int64_t kStreamBytes = 12 << 20;
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -18,6 +21,7 @@ struct View {
   char* data;
   int32_t stored, computed, bytes;
   int64_t row_stride, col_stride;
+  bool is_streamed;  // written past the caches
 
   bool isDirect(int64_t rows, int64_t cols) const { return stored == computed && isRun(rows, cols); }
   bool isRun(int64_t rows, int64_t cols) const { return (col_stride == 1 || cols == 1) && (rows == 1 || row_stride == cols); }
@@ -46,17 +50,22 @@ void load(const View& v, const char* from, int64_t rows, int64_t cols, char* buf
 }
 
 void store(const View& v, char* to, int64_t rows, int64_t cols, const char* buffer, char* raw) {
-  const int64_t count = rows * cols;
-  if (v.stored == v.computed) return scatterTile(to, buffer, v.bytes, rows, cols, v.row_stride, v.col_stride);
   const bool run = v.isRun(rows, cols);
-  convertBlock(run ? to : raw, v.stored, buffer, v.computed, count);
-  if (!run) scatterTile(to, raw, v.bytes, rows, cols, v.row_stride, v.col_stride);
+  const char* from = buffer;
+  if (v.stored != v.computed) {
+    convertBlock(run && !v.is_streamed ? to : raw, v.stored, buffer, v.computed, rows * cols);
+    if (run && !v.is_streamed) return;
+    from = raw;
+  }
+  if (!v.is_streamed) return scatterTile(to, from, v.bytes, rows, cols, v.row_stride, v.col_stride);
+  if (run) return streamBlock(to, from, rows * cols * v.bytes);
+  for (int64_t r = 0; r < rows; ++r) streamBlock(to + r * v.row_stride * v.bytes, from + r * cols * v.bytes, cols * v.bytes);
 }
 
 void runTile(const BlockMap& map, const View* views, const int64_t* offsets, int64_t rows, int64_t cols, Buffers& buffers) {
   void* at[kMaxOperands];
   char* const out = views[0].data + offsets[0];
-  const bool direct = views[0].isDirect(rows, cols);
+  const bool direct = views[0].isDirect(rows, cols) && !views[0].is_streamed;
   for (int k = map.operand_count - 1; k > 0; --k) {
     const View& v = views[k];
     char* from = v.data + offsets[k];
@@ -83,14 +92,15 @@ void runTile(const BlockMap& map, const View* views, const int64_t* offsets, int
 }
 
 Tiling chooseTiling(const BlockMap& map, const View* views, int64_t rows, int64_t cols) {
-  bool direct = map.kernel != nullptr, transposed = false;
+  bool direct = map.kernel != nullptr && !views[0].is_streamed, transposed = false;
   for (int k = 0; k < map.operand_count; ++k) {
     direct &= views[k].isDirect(1, cols);
     transposed |= views[k].row_stride == 1 && views[k].col_stride > 1 && rows > 1;
   }
   Tiling t{rows, cols, 1, cols, 0, 0};
   if (transposed) {
-    t.tile_rows = least(rows, cols < kSide ? kTileElements / cols : kSide);
+    const int64_t wanted = views[0].col_stride == 1 ? kLongSide : kShortSide;
+    t.tile_rows = least(rows, cols < kShortSide ? kTileElements / cols : wanted);
     t.tile_cols = least(cols, kTileElements / t.tile_rows);
   } else if (cols >= kTileElements / 4) {
     t.tile_cols = direct ? least(cols, 8 * kTileElements) : least(cols, kTileElements);
@@ -120,7 +130,7 @@ bool runContiguous(const BlockMap& map, int64_t count) {
 
 // Rows whose operands are all read and written where they are: one call each, and nothing else.
 bool runRows(const BlockMap& map, const View* views, int64_t rows, int64_t cols) {
-  if (map.kernel == nullptr || cols < kTileElements / 4 || cols > 8 * kTileElements) return false;
+  if (map.kernel == nullptr || views[0].is_streamed || cols < kTileElements / 4 || cols > 8 * kTileElements) return false;
   for (int k = 0; k < map.operand_count; ++k) {
     if (!views[k].isDirect(1, cols)) return false;
   }
@@ -138,19 +148,23 @@ bool runRows(const BlockMap& map, const View* views, int64_t rows, int64_t cols)
 
 int32_t mapBlocks(const BlockMap& map, double element_count, const int32_t* layout, int32_t ndim) {
   const int64_t contiguous_count = static_cast<int64_t>(element_count);
-  if (ndim == 0 && runContiguous(map, contiguous_count)) return AX_OK;
+  int64_t count = ndim == 0 ? contiguous_count : 1;
+  for (int dim = 0; dim < ndim; ++dim) count *= layout[dim];
+  const bool is_large = count * kDtypeBytes[map.operands[0].dtype] >= kStreamBytes;
+  if (ndim == 0 && !is_large && runContiguous(map, contiguous_count)) return AX_OK;
   const auto size = [&](int dim) { return int64_t{layout[dim]}; };
   const auto stride = [&](int k, int dim) { return int64_t{layout[(k + 1) * ndim + dim]}; };
   View views[kMaxOperands];
   for (int k = 0; k < map.operand_count; ++k) {
     const int32_t dtype = map.operands[k].dtype;
     views[k] = {static_cast<char*>(map.operands[k].data), dtype, map.computed[k], kDtypeBytes[dtype],
-                ndim > 1 ? stride(k, ndim - 2) : 0,       ndim > 0 ? stride(k, ndim - 1) : 1};
+                ndim > 1 ? stride(k, ndim - 2) : 0,       ndim > 0 ? stride(k, ndim - 1) : 1, false};
   }
+  views[0].is_streamed = is_large && views[0].col_stride == 1;
   int64_t batches = 1;
   for (int dim = 0; dim < ndim - 2; ++dim) batches *= size(dim);
   const int64_t rows = ndim > 1 ? size(ndim - 2) : 1, cols = ndim > 0 ? size(ndim - 1) : contiguous_count;
-  if (batches * rows * cols == 0) return AX_OK;
+  if (count == 0) return AX_OK;
   if (batches == 1 && runRows(map, views, rows, cols)) return AX_OK;
   const Tiling t = chooseTiling(map, views, rows, cols);
   parallelFor(batches * t.row_tiles * t.col_tiles, kGrain / (t.tile_rows * t.tile_cols) + 1, [&](int64_t begin, int64_t end) {
@@ -180,6 +194,7 @@ int32_t mapBlocks(const BlockMap& map, double element_count, const int32_t* layo
       ++batch;
       startBatch();
     }
+    if (views[0].is_streamed) endStream();
   });
   return AX_OK;
 }

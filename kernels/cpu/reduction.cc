@@ -157,17 +157,21 @@ void finish(const Operand& out, int64_t first, C* totals, int64_t count, double 
   convertBlock(to, out.dtype, totals, kDtypeOf<C>, count);
 }
 
-// Whether neighbours in memory are kept ones, so that whole rows are combined at once.
+// Whether whole rows of kept positions are combined at once: where these are neighbours in memory, and where there are so few elements
+// to reduce that setting out for each position would cost more than they do.
 bool isByColumns(const Walk& walk) {
   const int32_t kept = walk.kept_ndim - 1, reduced = walk.reduced_ndim - 1;
-  return kept >= 0 && reduced >= 0 && walk.kept[2 * kept + 1] == 1 && walk.kept[kept] >= 16 && walk.reduced[2 * reduced + 1] != 1;
+  if (kept < 0 || reduced < 0 || walk.kept[kept] < 16) return false;
+  if (walk.kept[2 * kept + 1] == 1 && walk.reduced[2 * reduced + 1] != 1) return true;
+  return walk.kept[kept] >= 64 && walk.reducedCount() <= 32;
 }
 
 // Kept positions in chunks of neighbours, each with [begin, end) of the reduced elements.
 template <class C>
 class Columns {
  public:
-  Columns(const Operand& x, const Walk& walk) : x_(x), walk_(walk), bytes_(kDtypeBytes[x.dtype]), width_(walk.kept[walk.kept_ndim - 1]) {}
+  Columns(const Operand& x, const Walk& walk)
+      : x_(x), walk_(walk), bytes_(kDtypeBytes[x.dtype]), width_(walk.kept[walk.kept_ndim - 1]), stride_(walk.kept[2 * walk.kept_ndim - 1]) {}
 
   int64_t chunksPerRow() const { return (width_ + kColumns - 1) / kColumns; }
   int64_t chunks() const { return walk_.keptCount() / width_ * chunksPerRow(); }
@@ -178,16 +182,18 @@ class Columns {
   template <class Use>
   void each(int64_t chunk, int64_t begin, int64_t end, const Use& use) const {
     alignas(64) C buffer[kColumns];
+    alignas(64) char raw[kColumns * 8];
     const char* base = static_cast<const char*>(x_.data) + walk_.keptPosition(first(chunk)) * bytes_;
     const int64_t n = count(chunk);
     for (int64_t r = begin; r < end; ++r) {
       const char* row = base + (walk_.reduced_ndim == 1 ? r * walk_.reduced[1] : walk_.reducedPosition(r)) * bytes_;
-      if (x_.dtype == kDtypeOf<C>) {
+      if (x_.dtype == kDtypeOf<C> && stride_ == 1) {
         use(reinterpret_cast<const C*>(row), r);
-      } else {
-        convertBlock(buffer, kDtypeOf<C>, row, x_.dtype, n);
-        use(buffer, r);
+        continue;
       }
+      if (stride_ != 1) gatherTile(raw, row, bytes_, 1, n, 0, stride_);
+      convertBlock(buffer, kDtypeOf<C>, stride_ == 1 ? row : raw, x_.dtype, n);
+      use(buffer, r);
     }
   }
 
@@ -195,7 +201,7 @@ class Columns {
   const Operand& x_;
   const Walk& walk_;
   const int32_t bytes_;
-  const int64_t width_;
+  const int64_t width_, stride_;
 };
 
 template <class C>

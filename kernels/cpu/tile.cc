@@ -90,5 +90,20 @@ void scatterTile(void* out, const void* x, int32_t bytes, int64_t rows, int64_t 
   }
 }
 
+void streamBlock(void* out, const void* x, int64_t bytes) {
+  char* to = static_cast<char*>(out);
+  const char* from = static_cast<const char*>(x);
+  // Only whole lines of a cache are written past it.
+  const int64_t unaligned = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(to) & 63);
+  const int64_t head = unaligned < bytes ? unaligned : bytes, lines = (bytes - head) / 64;
+  memcpy(to, from, static_cast<size_t>(head));
+  for (int64_t at = head; at < head + lines * 64; at += 16) {
+    _mm_stream_si128(reinterpret_cast<__m128i*>(to + at), _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at)));
+  }
+  memcpy(to + head + lines * 64, from + head + lines * 64, static_cast<size_t>(bytes - head - lines * 64));
+}
+
+void endStream() { _mm_sfence(); }
+
 }  // namespace AX_ISA
 }  // namespace ax

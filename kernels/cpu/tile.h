@@ -15,6 +15,10 @@ void gatherTile(void* out, const void* x, int32_t bytes, int64_t rows, int64_t c
 // rows x cols strided elements = a contiguous block.
 void scatterTile(void* out, const void* x, int32_t bytes, int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride);
 
+// Copies past the caches: for memory that is too large to be still there when it is read. Call endStream() before others read it.
+void streamBlock(void* out, const void* x, int64_t bytes);
+void endStream();
+
 // Contiguous elements of one dtype to another.
 void convertBlock(void* out, int32_t out_dtype, const void* x, int32_t x_dtype, int64_t count);
 

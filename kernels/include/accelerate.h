@@ -454,8 +454,8 @@ AX_OP int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t param
 
 // One step of Adafactor, as torch.optim.Adafactor computes it, on `outer` matrices (rows, cols). row_var is (outer, rows) and
 // col_var (outer, cols). A vector is one matrix of one row; col_var has id 0 then, and row_var holds the variance (cols).
-// `scratch` holds float64: 2 + outer + 2 * outer * rows + outer * cols. `hyper` is double[8]: lr, weight_decay, gradient_scale,
-// 1 - beta2 of this step, relative step size, eps1, eps2, clipping threshold d.
+// float32, float64. `scratch` holds float64: 2 + outer + 2 * outer * rows + outer * cols. `hyper` is double[8]: lr, weight_decay,
+// gradient_scale, 1 - beta2 of this step, relative step size, eps1, eps2, clipping threshold d.
 AX_OP int32_t ax_adafactor_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t row_var, uint32_t col_var,
                                 uint32_t scratch, uint32_t gradient, double gradient_offset, double outer, double rows,
                                 double cols, const void* hyper);

@@ -2,7 +2,9 @@
 // gets the parameter after decoupled decay, the gradient with coupled decay and the element's states, and returns the parameter.
 #include <math.h>
 
-#include "common/backend.h"
+#include "common/hd.h"
+#include "common/layout.h"
+#include "common/step.h"
 
 namespace ax {
 inline namespace AX_ISA {
@@ -90,94 +92,85 @@ struct NAdam {
   }
 };
 
-template <class S, class Rule>
-struct StepBody {
-  using T = Compute<S>;
+// A rule with the decay and the sign of the gradient, which all rules share.
+template <class T, class Rule>
+struct Step {
+  using Number = T;
+  static constexpr int kStates = Rule::kStates;
   Rule rule;
   T keep, coupled, scale;
-  S* p;
-  const S* g;
-  S* states[Rule::kStates + 1];
-  AX_HD void operator()(At<1> at) const {
-    const int64_t i = at.v[0];
-    const T value = static_cast<T>(p[i]), slope = static_cast<T>(g[i]) * scale + coupled * value;
-    T state[Rule::kStates + 1];
-    for (int k = 0; k < Rule::kStates; ++k) state[k] = static_cast<T>(states[k][i]);
-    p[i] = static_cast<S>(rule(value * keep, slope, state));
-    for (int k = 0; k < Rule::kStates; ++k) states[k][i] = static_cast<S>(state[k]);
-  }
+  AX_HD void operator()(T& p, T gradient, T* state) const { p = rule(p * keep, gradient * scale + coupled * p, state); }
 };
 
 // The arguments of ax_optimizer_step.
 struct Call {
   int32_t optimizer, dtype;
-  uint32_t parameter, gradient, states[3];
+  uint32_t parameter, gradient, states[kMaxStates];
   double parameter_offset, state_offset, gradient_offset, count;
   const double* hyper;
   int32_t flags;
 };
 
-template <class S, class Rule>
-int32_t run(const Call& call, const Rule& rule) {
-  using T = Compute<S>;
-  StepBody<S, Rule> body{};
-  const double lr = call.hyper[0], decay = call.hyper[1];
-  const bool decoupled = (call.flags & AX_STEP_DECOUPLED_DECAY) != 0;
-  body.rule = rule;
-  body.keep = decoupled ? static_cast<T>(1 - lr * decay) : T(1);
-  body.coupled = decoupled ? T(0) : static_cast<T>(decay);
-  body.scale = static_cast<T>(call.hyper[2]);
-  AX_TRY(at(call.parameter, call.parameter_offset, call.count, call.dtype, &body.p));
-  AX_TRY(at(call.gradient, call.gradient_offset, call.count, call.dtype, &body.g));
-  int used = 0;
-  for (uint32_t id : call.states) {
-    if (id == 0) continue;
-    if (used == Rule::kStates) return fail(AX_ERROR_ARGUMENT, "optimizer %d takes %d states", call.optimizer, used);
-    AX_TRY(at(id, call.state_offset, call.count, call.dtype, &body.states[used++]));
-  }
-  if (used < Rule::kStates) return fail(AX_ERROR_ARGUMENT, "optimizer %d needs %d states", call.optimizer, Rule::kStates);
-  return forEach<1>(call.count, Layout<1>{nullptr, 0}, body);
+template <class T>
+int32_t resolveRange(uint32_t id, double offset, const Call& call, T** address) {
+  return at(id, offset, call.count, call.dtype, address);
 }
 
-template <class S>
+template <class T, class Rule>
+int32_t run(const Call& call, const Rule& rule) {
+  const double lr = call.hyper[0], decay = call.hyper[1];
+  const bool decoupled = (call.flags & AX_STEP_DECOUPLED_DECAY) != 0;
+  const Step<T, Rule> step{rule, decoupled ? static_cast<T>(1 - lr * decay) : T(1), decoupled ? T(0) : static_cast<T>(decay),
+                           static_cast<T>(call.hyper[2])};
+  StepRange range{call.dtype, 0, static_cast<int64_t>(call.count), nullptr, nullptr, {}};
+  AX_TRY(resolveRange(call.parameter, call.parameter_offset, call, &range.parameter));
+  AX_TRY(resolveRange(call.gradient, call.gradient_offset, call, &range.gradient));
+  for (uint32_t id : call.states) {
+    if (id == 0) continue;
+    if (range.state_count == Rule::kStates) return fail(AX_ERROR_ARGUMENT, "optimizer %d takes %d states", call.optimizer, Rule::kStates);
+    AX_TRY(resolveRange(id, call.state_offset, call, &range.states[range.state_count++]));
+  }
+  if (range.state_count < Rule::kStates) return fail(AX_ERROR_ARGUMENT, "optimizer %d needs %d states", call.optimizer, Rule::kStates);
+  return runStep(range, step);
+}
+
+template <class T>
 int32_t runRmsProp(const Call& call) {
-  using T = Compute<S>;
   const double* h = call.hyper;
   const T lr = static_cast<T>(h[0]), alpha = static_cast<T>(h[3]), rest = static_cast<T>(1 - h[3]), eps = static_cast<T>(h[4]),
           momentum = static_cast<T>(h[5]);
   const bool centered = call.states[1] != 0;
   if (call.states[2] != 0) {
-    return centered ? run<S>(call, RmsProp<T, true, true>{lr, alpha, rest, eps, momentum})
-                    : run<S>(call, RmsProp<T, false, true>{lr, alpha, rest, eps, momentum});
+    return centered ? run<T>(call, RmsProp<T, true, true>{lr, alpha, rest, eps, momentum})
+                    : run<T>(call, RmsProp<T, false, true>{lr, alpha, rest, eps, momentum});
   }
-  return centered ? run<S>(call, RmsProp<T, true, false>{lr, alpha, rest, eps, momentum})
-                  : run<S>(call, RmsProp<T, false, false>{lr, alpha, rest, eps, momentum});
+  return centered ? run<T>(call, RmsProp<T, true, false>{lr, alpha, rest, eps, momentum})
+                  : run<T>(call, RmsProp<T, false, false>{lr, alpha, rest, eps, momentum});
 }
 
-template <class S>
+template <class T>
 int32_t runAs(const Call& call) {
-  using T = Compute<S>;
   const double* h = call.hyper;
   const T lr = static_cast<T>(h[0]);
   switch (call.optimizer) {
     case AX_OPTIMIZER_SGD: {
-      if (call.states[0] == 0) return run<S>(call, Sgd<T>{lr});
+      if (call.states[0] == 0) return run<T>(call, Sgd<T>{lr});
       const bool first = (call.flags & AX_STEP_FIRST) != 0;
-      return run<S>(call, SgdMomentum<T>{lr, static_cast<T>(h[3]), static_cast<T>(first ? 0 : h[3]), static_cast<T>(first ? 1 : 1 - h[4]),
+      return run<T>(call, SgdMomentum<T>{lr, static_cast<T>(h[3]), static_cast<T>(first ? 0 : h[3]), static_cast<T>(first ? 1 : 1 - h[4]),
                                          (call.flags & AX_STEP_NESTEROV) != 0});
     }
     case AX_OPTIMIZER_ADAM: {
       const T rest1 = static_cast<T>(1 - h[3]), beta2 = static_cast<T>(h[4]), rest2 = static_cast<T>(1 - h[4]),
               step_size = static_cast<T>(h[0] / h[6]), root = static_cast<T>(sqrt(h[7])), eps = static_cast<T>(h[5]);
-      return call.states[2] == 0 ? run<S>(call, Adam<T, false>{rest1, beta2, rest2, step_size, root, eps})
-                                 : run<S>(call, Adam<T, true>{rest1, beta2, rest2, step_size, root, eps});
+      return call.states[2] == 0 ? run<T>(call, Adam<T, false>{rest1, beta2, rest2, step_size, root, eps})
+                                 : run<T>(call, Adam<T, true>{rest1, beta2, rest2, step_size, root, eps});
     }
     case AX_OPTIMIZER_LION:
-      return run<S>(call, Lion<T>{lr, static_cast<T>(h[3]), static_cast<T>(1 - h[3]), static_cast<T>(h[4]), static_cast<T>(1 - h[4])});
-    case AX_OPTIMIZER_RMSPROP: return runRmsProp<S>(call);
-    case AX_OPTIMIZER_ADAGRAD: return run<S>(call, Adagrad<T>{lr, static_cast<T>(h[3])});
+      return run<T>(call, Lion<T>{lr, static_cast<T>(h[3]), static_cast<T>(1 - h[3]), static_cast<T>(h[4]), static_cast<T>(1 - h[4])});
+    case AX_OPTIMIZER_RMSPROP: return runRmsProp<T>(call);
+    case AX_OPTIMIZER_ADAGRAD: return run<T>(call, Adagrad<T>{lr, static_cast<T>(h[3])});
     case AX_OPTIMIZER_NADAM:
-      return run<S>(call, NAdam<T>{static_cast<T>(1 - h[3]), static_cast<T>(h[4]), static_cast<T>(1 - h[4]), static_cast<T>(h[6]),
+      return run<T>(call, NAdam<T>{static_cast<T>(1 - h[3]), static_cast<T>(h[4]), static_cast<T>(1 - h[4]), static_cast<T>(h[6]),
                                    static_cast<T>(h[5]), static_cast<T>(h[7]), static_cast<T>(h[8])});
   }
   return fail(AX_ERROR_UNSUPPORTED, "there is no optimizer %d", call.optimizer);
@@ -195,10 +188,10 @@ int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t parameter, 
   const Call call{optimizer, dtype, parameter, gradient, {state0, state1, state2}, parameter_offset, state_offset, gradient_offset, count,
                   static_cast<const double*>(hyper), flags};
   switch (dtype) {
-    case AX_FLOAT32: return runAs<float>(call);
+    case AX_FLOAT32:
+    case AX_BFLOAT16:
+    case AX_FLOAT16: return runAs<float>(call);
     case AX_FLOAT64: return runAs<double>(call);
-    case AX_BFLOAT16: return runAs<BFloat16>(call);
-    case AX_FLOAT16: return runAs<Float16>(call);
   }
   return fail(AX_ERROR_UNSUPPORTED, "optimizer_step is not available for dtype %d", dtype);
 }

@@ -21,6 +21,13 @@ const LABEL = "the end of recomputing a checkpoint";
 /** Thrown through the function that is run again, once all holders have their tensors. */
 const COMPLETE = Symbol("all saved tensors are there");
 
+function differs(): AutogradError {
+  return new AutogradError(
+    "Cannot run backward through a checkpoint: its function computed something else the second time. It must depend on " +
+      "nothing but its inputs, parameters, and random numbers of this library",
+  );
+}
+
 /** A part of the forward pass that is run twice. It holds its own inputs as a node holds what it saves, so parts can be nested. */
 export class Recomputation implements SavedSource, SavedHolder {
   readonly #forward: (inputs: readonly Tensor[]) => unknown;
@@ -45,37 +52,35 @@ export class Recomputation implements SavedSource, SavedHolder {
 
   /** Runs the first pass: `fn` computes the part from the original inputs. */
   record<T>(fn: () => T): T {
-    const result = withRecorder((holder) => {
-      this.#holders.push(holder);
-      this.#waiting++;
-      holder.defer(this);
-    }, fn);
-    if (this.#waiting === 0) this.#release();
-    return result;
+    try {
+      return withRecorder((holder) => {
+        this.#holders.push(holder);
+        this.#waiting++;
+        holder.defer(this);
+      }, fn);
+    } finally {
+      if (this.#waiting === 0) this.#release();
+    }
   }
 
   provide(): void {
-    this.#source?.provide();
-    checkUnchanged(this.#inputs, this.#inputsAt, "checkpoint");
+    if (this.#isReleased) throw differs();
     const random = getRandomState();
-    setRandomState(this.#random);
     try {
+      this.#source?.provide();
+      checkUnchanged(this.#inputs, this.#inputsAt, "checkpoint");
+      setRandomState(this.#random);
       this.#runAgain();
     } finally {
       setRandomState(random);
+      // Every holder has its tensors now; after an error none will get them.
+      this.#release();
     }
-    this.#waiting = 0;
-    this.#release();
   }
 
   #runAgain(): void {
     const holders = this.#holders;
     let next = 0;
-    const differs = (): AutogradError =>
-      new AutogradError(
-        "Cannot run backward through a checkpoint: its function computed something else the second time. It must depend on " +
-          "nothing but its inputs, parameters, and random numbers of this library",
-      );
     const scope = enterScope(LABEL);
     try {
       withRecorder((holder, tensors) => {

@@ -46,8 +46,8 @@ export function prepareScope(label: string): Scope {
   return new Scope(label, current);
 }
 
-/** Opens a scope that was prepared. */
-export function resumeScope(scope: Scope): void {
+/** Opens a scope that was prepared, or goes back to one that is open. */
+export function resumeScope(scope: Scope | undefined): void {
   current = scope;
 }
 

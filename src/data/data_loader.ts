@@ -8,6 +8,7 @@ import { TorchGenerator } from "../core/mt19937.ts";
 import {
   currentScope,
   endScope,
+  enterScope,
   forEachTensor,
   moveInto,
   prepareScope,
@@ -17,7 +18,7 @@ import {
 } from "../core/scope.ts";
 import { Tensor } from "../tensor.ts";
 import { collate } from "./collate.ts";
-import { type Dataset, isBatched, IterableDataset } from "./dataset.ts";
+import { type BatchedDataset, type Dataset, isBatched, IterableDataset } from "./dataset.ts";
 import { checkEpoch, EpochRandom, type RandomOrder } from "./random_order.ts";
 import { batches, BatchSampler, drawSamples, type Sampler } from "./sampler.ts";
 import { dealBatches, type Shard, shardBatches } from "./shard.ts";
@@ -63,10 +64,13 @@ export type Collated<Sample> = Sample extends Tensor | number | boolean ? Tensor
   : Sample extends object ? { [K in keyof Sample]: Collated<Sample[K]> }
   : unknown;
 
-/** A batch that is being made: its value, or `undefined` after the last one; and the scope of what it holds. */
+/** What comes after the last batch. */
+const END = Symbol("end");
+
+/** A batch that is being made, or {@link END}, or a promise of them; and the scope of what it holds. */
 interface Pending {
   readonly scope: Scope;
-  readonly batch: Promise<{ value: unknown } | undefined> | { value: unknown };
+  readonly batch: unknown;
 }
 
 interface Source {
@@ -249,9 +253,8 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
     const scopeOf = (): Scope => prepareScope("the end of the training step");
     const adopt = (value: unknown, scope: Scope): void =>
       forEachTensor(value, isTensor, (tensor) => moveInto(tensor, scope, outer));
-    const collated = (samples: Sample[], scope: Scope): { value: unknown } => ({
-      value: withScope(scope, () => make(samples)),
-    });
+    const collated = (samples: Sample[], scope: Scope): unknown =>
+      scope.ended ? END : withScope(scope, () => make(samples));
     if (dataset instanceof IterableDataset) {
       // The scopes of the batches that are still being read; the first one gets what arrives.
       const reading: Scope[] = [];
@@ -264,7 +267,7 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
         reading.push(scope);
         const batch = withScope(scope, () => iterator.next()).then(({ done, value }) => {
           reading.shift();
-          return done || scope.ended ? undefined : collated(value, scope);
+          return done ? END : collated(value, scope);
         });
         return { scope, batch };
       };
@@ -272,9 +275,10 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
     }
     const indexBatches = this.#indexBatches(dataset.length);
     const usesOwnBatches = make === collate && isBatched(dataset);
-    const fetch = (indices: readonly number[], scope: Scope): Pending["batch"] => {
-      if (usesOwnBatches) return { value: withScope(scope, () => dataset.getBatch(indices)) };
-      const samples = withScope(scope, () => indices.map((index) => dataset.get(index)));
+    // The scope is the current one here.
+    const fetch = (indices: readonly number[], scope: Scope): unknown => {
+      if (usesOwnBatches) return dataset.getBatch(indices);
+      const samples = indices.map((index) => dataset.get(index));
       if (!samples.some((sample) => sample instanceof Promise)) return collated(samples as Sample[], scope);
       // A tensor of a sample that arrives during a training step belongs to that step until it is moved to its own.
       const arrived = samples.map(async (sample) => {
@@ -282,46 +286,78 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
         adopt(value, scope);
         return value;
       });
-      return Promise.all(arrived).then((list) => scope.ended ? undefined : collated(list, scope));
+      return Promise.all(arrived).then((list) => collated(list, scope));
     };
     let next = 0;
     const start = (): Pending | undefined => {
       if (next === indexBatches.length) return undefined;
-      const indices = indexBatches[next++];
       const scope = scopeOf();
+      resumeScope(scope);
       try {
-        return { scope, batch: fetch(indices, scope) };
+        return { scope, batch: fetch(indexBatches[next++], scope) };
       } catch (error) {
         return { scope, batch: Promise.reject(error) };
+      } finally {
+        resumeScope(outer);
       }
     };
     return { start, close: () => Promise.resolve() };
   }
 
+  /** The first pending batch, after the queue has been filled. */
+  #nextOf(queue: Pending[], source: Source): Pending | undefined {
+    while (queue.length <= this.#prefetch) {
+      const pending = source.start();
+      if (pending === undefined) break;
+      // An error is thrown where its batch is used, not before.
+      if (pending.batch instanceof Promise) pending.batch.catch(() => {});
+      queue.push(pending);
+    }
+    return queue.shift();
+  }
+
   /** Iterates once over the batches of an epoch. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
+  [Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
+    const { dataset } = this;
+    if (this.#prefetch > 0 || this.#collate !== collate) return this.#madeBatches();
+    // By far the most common case makes no garbage but the batch.
+    return dataset instanceof IterableDataset || !isBatched(dataset) ? this.#madeBatches() : this.#ownBatches(dataset);
+  }
+
+  /** The batches of a data set that makes them itself, one when it is wanted. */
+  async *#ownBatches(dataset: Dataset<Sample> & BatchedDataset<unknown>): AsyncGenerator<Batch, void, undefined> {
+    let step: Scope | undefined;
+    try {
+      for (const indices of this.#indexBatches(dataset.length)) {
+        step = enterScope("the end of the training step");
+        yield this.#place(dataset.getBatch(indices)) as Batch;
+        endScope(step);
+        await macrotask();
+      }
+    } finally {
+      if (step !== undefined) endScope(step);
+      this.#epoch++;
+    }
+  }
+
+  async *#madeBatches(): AsyncGenerator<Batch, void, undefined> {
     const queue: Pending[] = [];
     let step: Scope | undefined;
     const source = this.#source(currentScope());
     try {
       for (;;) {
-        while (queue.length <= this.#prefetch) {
-          const pending = source.start();
-          if (pending === undefined) break;
-          // An error is thrown where its batch is used, not before.
-          if (pending.batch instanceof Promise) pending.batch.catch(() => {});
-          queue.push(pending);
-        }
-        const pending = queue.shift();
+        const pending = this.#prefetch === 0 ? source.start() : this.#nextOf(queue, source);
         if (pending === undefined) return;
         step = pending.scope;
         resumeScope(step);
         const batch = pending.batch instanceof Promise ? await pending.batch : pending.batch;
-        if (batch === undefined) return;
-        yield this.#place(batch.value) as Batch;
-        // Finalizers, signals and I/O run only between macrotasks (2 us); samples that have just arrived find their scope.
-        await new Promise<void>((resolve) => setImmediate(resolve));
+        if (batch === END) return;
+        yield this.#place(batch) as Batch;
+        // Finalizers, signals and I/O run only between macrotasks (2 us). Samples that have just arrived must have found their
+        // batch's scope before the step's ends.
+        if (this.#prefetch > 0) await macrotask();
         endScope(step);
+        if (this.#prefetch === 0) await macrotask();
       }
     } finally {
       if (step !== undefined) endScope(step);
@@ -333,6 +369,10 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
       else closed.catch(() => {});
     }
   }
+}
+
+function macrotask(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 const isTensor = (value: object): boolean => value instanceof Tensor;

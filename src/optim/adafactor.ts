@@ -7,6 +7,7 @@ import { check } from "../../ffi/call.ts";
 import { type DType, dtypeId } from "../core/dtype.ts";
 import { empty } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
+import { copied, copyInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkNotNegative, Optimizer, type ParameterGroup, type Run } from "./optimizer.ts";
 
@@ -90,44 +91,56 @@ export class Adafactor extends Optimizer<AdafactorSettings> {
     return shape;
   }
 
-  protected override stepRun(
-    { parameter, gradient, buffers, numbers: { step } }: Run,
-    settings: AdafactorSettings,
-  ): void {
-    const { shape, size, dtype } = parameter;
+  protected override stepRun(run: Run, settings: AdafactorSettings): void {
+    const { parameter, gradient, buffers, numbers: { step } } = run;
     const { lr, eps } = settings;
-    const isMatrix = shape.length > 1;
-    const cols = isMatrix ? shape[shape.length - 1] : size;
-    const rows = isMatrix ? shape[shape.length - 2] : 1;
-    const outer = size === 0 ? 0 : size / (rows * cols);
     hyper[0] = lr;
     hyper[1] = settings.weightDecay;
     hyper[2] = settings.maximize ? -1 : 1;
     hyper[3] = step ** settings.beta2Decay;
     hyper[4] = Math.min(lr, 1 / Math.sqrt(step));
-    hyper[5] = eps[0] ?? EPSILON[dtype]!;
+    hyper[5] = eps[0] ?? EPSILON[parameter.dtype]!;
     hyper[6] = eps[1];
     hyper[7] = settings.d;
-    const { device } = parameter.storage;
-    const scratch = empty(device, [2 + outer + 2 * outer * rows + outer * cols], "float64", "Adafactor");
-    check(
-      device.library.ax_adafactor_step(
-        dtypeId(dtype),
-        parameter.storage.id,
-        parameter.offset,
-        (isMatrix ? buffers.row_var : buffers.variance).storage.id,
-        isMatrix ? buffers.col_var.storage.id : 0,
-        scratch.storage.id,
-        gradient.storage.id,
-        gradient.offset,
-        outer,
-        rows,
-        cols,
-        hyper,
-      ),
-      "ax_adafactor_step",
-      device.library,
-    );
-    scratch.dispose();
+    const changed = [parameter, ...Object.values(buffers)];
+    if (parameter.dtype === "float32" || parameter.dtype === "float64") {
+      stepMatrices(changed, gradient);
+      return;
+    }
+    // 16-bit values are computed in float32 and rounded once.
+    const wide = [...changed, gradient].map((x) => copied(x, "Adafactor", "float32"));
+    stepMatrices(wide, wide[changed.length]);
+    changed.forEach((x, i) => copyInto(x, wide[i]));
+    wide.forEach((x) => x.dispose());
   }
+}
+
+/** `changed` holds the parameter, then row_var and col_var, or variance. */
+function stepMatrices([parameter, rowVar, colVar]: readonly (Tensor | undefined)[], gradient: Tensor): void {
+  const { shape, size, dtype, storage, offset } = parameter!;
+  const isMatrix = shape.length > 1;
+  const cols = isMatrix ? shape[shape.length - 1] : size;
+  const rows = isMatrix ? shape[shape.length - 2] : 1;
+  const outer = size === 0 ? 0 : size / (rows * cols);
+  const { device } = storage;
+  const scratch = empty(device, [2 + outer + 2 * outer * rows + outer * cols], "float64", "Adafactor");
+  check(
+    device.library.ax_adafactor_step(
+      dtypeId(dtype),
+      storage.id,
+      offset,
+      rowVar!.storage.id,
+      colVar?.storage.id ?? 0,
+      scratch.storage.id,
+      gradient.storage.id,
+      gradient.offset,
+      outer,
+      rows,
+      cols,
+      hyper,
+    ),
+    "ax_adafactor_step",
+    device.library,
+  );
+  scratch.dispose();
 }

@@ -113,3 +113,23 @@ Deno.test("a checkpoint whose input was changed, or whose function computes some
   const unsteady = checkpoint((a: Tensor) => calls++ === 0 ? a.exp().tanh() : a.square(), x.mul(2));
   assertThrows(() => unsteady.sum().backward(), AutogradError, "computed something else the second time");
 });
+
+Deno.test("checkpoints whose function fails, the first or the second time, leave no storage behind", () => {
+  const x = randn([64]).requiresGrad_();
+  const fail = (when: number): void =>
+    tidy(() => {
+      let calls = 0;
+      const fn = (a: Tensor): Tensor => {
+        const h = a.exp();
+        if (++calls === when) throw new RangeError("failed on purpose");
+        return h.sin_().square();
+      };
+      assertThrows(() => checkpoint(fn, x.mul(2)).sum().backward(), RangeError, "on purpose");
+    });
+  for (const when of [1, 2]) {
+    fail(when);
+    const before = memoryStats().liveStorages;
+    for (let i = 0; i < 3; i++) fail(when);
+    assertEquals(memoryStats().liveStorages, before);
+  }
+});

@@ -123,5 +123,6 @@ Deno.test("breaking out of a loop ends its scope", async () => {
     break;
   }
   assertEquals(currentScope(), undefined);
-  assertEquals(readMemoryStats(cpuDevice()).liveStorages, before);
+  // Garbage of earlier tests may be collected meanwhile.
+  assert(readMemoryStats(cpuDevice()).liveStorages <= before);
 });

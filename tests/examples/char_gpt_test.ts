@@ -38,13 +38,15 @@ Deno.test("char_gpt.ts learns from the project's sources in a few steps and writ
 });
 
 Deno.test({
-  name: `char_gpt.ts learns Shakespeare as fast as PyTorch${hasText ? "" : " (ignored: no text beside the checkout)"}`,
+  name: `char_gpt.ts learns Shakespeare in 40 steps as PyTorch does${
+    hasText ? "" : " (ignored: no text beside the checkout)"
+  }`,
   ignore: !hasText,
   fn: async () => {
-    const { code, stdout, stderr } = await launch("--data", SHAKESPEARE, "--steps", "60", "--sample", "0");
+    const { code, stdout, stderr } = await launch("--data", SHAKESPEARE, "--steps", "40", "--sample", "0");
     assertEquals([code, stderr], [0, ""]);
-    // PyTorch's validation loss after 60 such steps, plus what another seed changes.
-    assert(validationLoss(stdout) < BOUND, stdout);
+    // PyTorch's validation loss after 40 such steps is 3.33; another seed and another order of the windows change it by a few hundredths.
+    assert(validationLoss(stdout) < 3.4, stdout);
   },
 });
 

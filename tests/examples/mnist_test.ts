@@ -36,12 +36,12 @@ Deno.test({
 });
 
 Deno.test({
-  name: `mnist_cnn.ts reaches 97% after 2 epochs on 8,000 images${note}`,
+  name: `mnist_cnn.ts reaches 97% after 3 epochs on 8,000 images${note}`,
   ignore: !hasData,
   fn: async () => {
-    const { code, stdout, stderr } = await launch("mnist_cnn.ts", "--data", DATA, "--epochs", "2");
+    const { code, stdout, stderr } = await launch("mnist_cnn.ts", "--data", DATA, "--epochs", "3");
     assertEquals([code, stderr], [0, ""]);
-    const accuracy = /^Epoch 2, .*Accuracy: (\d+\.\d+)%/m.exec(stdout)?.[1];
+    const accuracy = /^Epoch 3, .*Accuracy: (\d+\.\d+)%/m.exec(stdout)?.[1];
     assert(Number(accuracy) >= 97, stdout);
   },
 });

@@ -46,8 +46,9 @@ const rows: Row[] = [
     name: "attention with an added mask",
     inputs: inputs(floats([2, 1, 5, 7])),
     tolerance: {
-      factor: 1.5,
-      reason: "scores are rounded to 16 bits before the gradient of a broadcast mask sums them",
+      factor: 2,
+      reason:
+        "for a mask that wants a gradient PyTorch keeps all probabilities; blocks take rowsum(dO * O) of the rounded output",
     },
     run: ([q, k, v, mask]) => attend(q, k, v, { mask }),
     torch: "F.scaled_dot_product_attention(a, b, c, d)",
