@@ -166,7 +166,7 @@ function parse() {
       },
     }).values;
   } catch (error) {
-    fail(error instanceof Error ? error.message : String(error));
+    fail(error instanceof Error ? error.message.replaceAll("\n", " ") : String(error));
   }
 }
 

@@ -55,8 +55,9 @@ Deno.test("char_gpt.ts says in one sentence what is wrong with its options", asy
     const [args, message] of [
       [["--data", "/nowhere"], /^Cannot read \/nowhere: give a text file with --data$/m],
       [["--steps", "0"], /^--steps must be a positive integer, got 0$/m],
-      [["--unknown"], /Unknown option '--unknown'/],
       [["--lr=-1"], /^--lr must be positive, got -1$/m],
+      [["--lr", "-1"], /^Option '--lr' argument is ambiguous\. .*use '--lr=-XYZ'\.$/m],
+      [["--rate", "1"], /^Unknown option '--rate'/m],
     ] as const
   ) {
     const { code, stderr } = await launch(...args);
