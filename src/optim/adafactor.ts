@@ -108,10 +108,11 @@ export class Adafactor extends Optimizer<AdafactorSettings> {
       return;
     }
     // 16-bit values are computed in float32 and rounded once.
-    const wide = [...changed, gradient].map((x) => copied(x, "Adafactor", "float32"));
-    stepMatrices(wide, wide[changed.length]);
+    const wide = changed.map((x) => copied(x, "Adafactor", "float32"));
+    const wideGradient = copied(gradient, "Adafactor", "float32");
+    stepMatrices(wide, wideGradient);
     changed.forEach((x, i) => copyInto(x, wide[i]));
-    wide.forEach((x) => x.dispose());
+    for (const x of [...wide, wideGradient]) x.dispose();
   }
 }
 
