@@ -81,7 +81,7 @@ async function compare(suite: Suite, threads: number | null): Promise<Row[]> {
     const ours = await measure(suite, Deno.execPath(), suite.ours, env);
     results.push([ours, await measure(suite, python, peerArguments, { ...suite.peerEnv })]);
   }
-  const names = Object.keys(results[0][0]).filter((name) => name in results[0][1]);
+  const names = suite.names ?? Object.keys(results[0][0]).filter((name) => name in results[0][1]);
   if (names.length === 0) throw new Error(`${suite.name}: the programs have no name in common`);
   return names.map((name) => {
     const ours = median(results.map(([result]) => result[name]));

@@ -12,6 +12,8 @@ export interface Suite {
   readonly unit: string;
   /** Whether larger is faster. */
   readonly isRate?: boolean;
+  /** The results that become rows. Absent: all that both print. */
+  readonly names?: readonly string[];
   /** Units of results that have another one. */
   readonly units?: Readonly<Record<string, string>>;
   /** Arguments of Deno, with paths from the project's root. */
@@ -39,6 +41,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "regression",
     unit: "us/step",
+    names: ["median", "mean", "residentBytes"],
     units: { residentBytes: "bytes" },
     ours: ["run", "-A", "bench/regression.ts", "200"],
     peer: ["bench/peers/regression.py", "200"],
@@ -46,6 +49,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "regression, 2 ranks",
     unit: "us/step",
+    names: ["median", "mean", "residentBytes"],
     units: { residentBytes: "bytes" },
     ours: [...RANKS, "bench/regression.ts", "200"],
     peer: [...TORCHRUN, "bench/peers/regression.py", "200"],
@@ -71,5 +75,5 @@ export const SUITES: readonly Suite[] = [
   program("elementwise", "ms", { threads: [1, 2] }),
   program("convolution", "ms", { threads: [2] }),
   program("cnn_epoch", "ms", { threads: [2] }),
-  program("gpt_step", "ms", { units: { residentBytes: "bytes" } }),
+  program("gpt_step", "ms", { names: ["median", "residentBytes"], units: { residentBytes: "bytes" } }),
 ];

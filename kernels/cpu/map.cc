@@ -11,8 +11,9 @@ namespace {
 constexpr int64_t kGrain = 1 << 15;  // elements below which another thread is not worth waking
 // Sides of a tile that is transposed: long where it is read, so that few pages are in use, a whole cache line where it is written.
 constexpr int64_t kLongSide = 64, kShortSide = 16;
-// Bytes from which an output is written past the caches: it would push out what it is computed from, and be gone when it is read.
-constexpr int64_t kStreamBytes = 12 << 20;
+// Bytes from which an output is written past the caches: it would push out what it is computed from, and be gone when it is read. As
+// much as the last cache of a large machine: what fits there is read again soon.
+constexpr int64_t kStreamBytes = 32 << 20;
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
