@@ -52,13 +52,17 @@ int32_t forEach(double element_count, const Layout<N>& layout, const Body& body)
   if (layout.ndim == 0) {
     return launch([&](cudaStream_t stream) { contiguousKernel<N><<<gridFor(count), kThreads, 0, stream>>>(count, body); });
   }
-  DeviceLayout<N> on_device{};
-  on_device.ndim = layout.ndim;
-  for (int dim = 0; dim < layout.ndim; ++dim) {
-    on_device.size[dim] = static_cast<int32_t>(layout.size(dim));
-    for (int k = 0; k < N; ++k) on_device.stride[k][dim] = static_cast<int32_t>(layout.stride(k, dim));
+  // One operand alone is contiguous: without a kernel for strides such a body takes half the space.
+  if constexpr (N > 1) {
+    DeviceLayout<N> on_device{};
+    on_device.ndim = layout.ndim;
+    for (int dim = 0; dim < layout.ndim; ++dim) {
+      on_device.size[dim] = static_cast<int32_t>(layout.size(dim));
+      for (int k = 0; k < N; ++k) on_device.stride[k][dim] = static_cast<int32_t>(layout.stride(k, dim));
+    }
+    return launch([&](cudaStream_t stream) { stridedKernel<N><<<gridFor(count), kThreads, 0, stream>>>(count, on_device, body); });
   }
-  return launch([&](cudaStream_t stream) { stridedKernel<N><<<gridFor(count), kThreads, 0, stream>>>(count, on_device, body); });
+  return fail(AX_ERROR_ARGUMENT, "a single operand must be contiguous, got %d dimensions", layout.ndim);
 }
 
 template <class Body>

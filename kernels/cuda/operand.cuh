@@ -39,6 +39,31 @@ __device__ void storeElement(const Operand& out, int64_t at, C value) {
   }
 }
 
+// The same where the dtype is float64 for double, and for float one that float computes.
+template <class C>
+__device__ C loadFloating(const Operand& x, int64_t at) {
+  if constexpr (sizeof(C) == 4) {
+    if (x.dtype == AX_BFLOAT16) return static_cast<C>(static_cast<const BFloat16*>(x.data)[at]);
+    if (x.dtype == AX_FLOAT16) return static_cast<C>(static_cast<const Float16*>(x.data)[at]);
+  }
+  return static_cast<const C*>(x.data)[at];
+}
+
+template <class C>
+__device__ void storeFloating(const Operand& out, int64_t at, C value) {
+  if constexpr (sizeof(C) == 4) {
+    if (out.dtype == AX_BFLOAT16) {
+      static_cast<BFloat16*>(out.data)[at] = BFloat16(value);
+      return;
+    }
+    if (out.dtype == AX_FLOAT16) {
+      static_cast<Float16*>(out.data)[at] = Float16(value);
+      return;
+    }
+  }
+  static_cast<C*>(out.data)[at] = value;
+}
+
 }  // namespace AX_ISA
 }  // namespace ax
 

@@ -8,6 +8,7 @@
 namespace ax {
 inline namespace AX_ISA {
 
+// A step may have fewer states than kStates: those without data are left out.
 template <class Step>
 struct StepBody {
   using T = typename Step::Number;
@@ -15,13 +16,17 @@ struct StepBody {
   Operand parameter, gradient, states[kMaxStates];
   __device__ void operator()(At<1> at) const {
     const int64_t i = at.v[0];
-    T value = loadElement<T>(parameter, i), state[kMaxStates];
+    T value = loadFloating<T>(parameter, i), state[kMaxStates] = {};
 #pragma unroll
-    for (int k = 0; k < Step::kStates; ++k) state[k] = loadElement<T>(states[k], i);
-    step(value, loadElement<T>(gradient, i), state);
-    storeElement<T>(parameter, i, value);
+    for (int k = 0; k < Step::kStates; ++k) {
+      if (states[k].data != nullptr) state[k] = loadFloating<T>(states[k], i);
+    }
+    step(value, loadFloating<T>(gradient, i), state);
+    storeFloating<T>(parameter, i, value);
 #pragma unroll
-    for (int k = 0; k < Step::kStates; ++k) storeElement<T>(states[k], i, state[k]);
+    for (int k = 0; k < Step::kStates; ++k) {
+      if (states[k].data != nullptr) storeFloating<T>(states[k], i, state[k]);
+    }
   }
 };
 

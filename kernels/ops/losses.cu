@@ -85,10 +85,55 @@ struct LogDivergence {
   static AX_HD T targetGradient(T x, T y, T) { return special::exp(y) * (y - x + T(1)); }
 };
 
+#ifdef __CUDACC__
+#define AX_LOSSES(CASE)                               \
+  CASE(AX_LOSS_MSE, SquaredError)                     \
+  CASE(AX_LOSS_L1, AbsoluteError)                     \
+  CASE(AX_LOSS_SMOOTH_L1, SmoothAbsoluteError)        \
+  CASE(AX_LOSS_BCE_WITH_LOGITS, LogisticError)        \
+  CASE(AX_LOSS_KL_DIV, Divergence)                    \
+  CASE(AX_LOSS_KL_DIV_LOG, LogDivergence)
+
+template <class T>
+struct Setting {
+  T beta;
+  int32_t kind;
+};
+
+// One kernel computes all losses of a type: the branch is the same for all threads, and a kernel for each would take six times the space.
+struct AnyLoss {
+#define AX_CASE(id, F) case id: return F::template AX_PART<T>(x, y, setting.beta);
+#define AX_PART value
+  template <class T>
+  static __device__ T value(T x, T y, const Setting<T>& setting) {
+    switch (setting.kind) { AX_LOSSES(AX_CASE) }
+    return T(0);
+  }
+#undef AX_PART
+#define AX_PART inputGradient
+  template <class T>
+  static __device__ T inputGradient(T x, T y, const Setting<T>& setting) {
+    switch (setting.kind) { AX_LOSSES(AX_CASE) }
+    return T(0);
+  }
+#undef AX_PART
+#define AX_PART targetGradient
+  template <class T>
+  static __device__ T targetGradient(T x, T y, const Setting<T>& setting) {
+    switch (setting.kind) { AX_LOSSES(AX_CASE) }
+    return T(0);
+  }
+#undef AX_PART
+#undef AX_CASE
+};
+#else
+template <class T> using Setting = T;
+#endif
+
 template <class F, class T>
 struct Value {
   const T *x, *y;
-  T beta;
+  Setting<T> beta;
   AX_HD T operator()(int64_t i) const { return F::template value<T>(x[i], y[i], beta); }
 };
 
@@ -103,7 +148,8 @@ template <class F, class T>
 struct Gradients {
   T *dx, *dy;  // either may be null
   const T *gradient, *x, *y;
-  T scale, beta;
+  T scale;
+  Setting<T> beta;
   int32_t gradient_stride;
   AX_HD void operator()(At<1> at) const {
     const int64_t i = at.v[0];
@@ -117,11 +163,23 @@ struct Operands {
   int32_t dtype;
   uint32_t x, y;
   double x_offset, y_offset, count, scale, beta;
+#ifdef __CUDACC__
+  int32_t kind = 0;
+#endif
 };
+
+template <class T>
+Setting<T> settingOf(const Operands& o) {
+#ifdef __CUDACC__
+  return {static_cast<T>(o.beta), o.kind};
+#else
+  return static_cast<T>(o.beta);
+#endif
+}
 
 template <class F, class T>
 int32_t forward(const Operands& o, uint32_t out, double out_offset, int32_t sums) {
-  Value<F, T> value{nullptr, nullptr, static_cast<T>(o.beta)};
+  Value<F, T> value{nullptr, nullptr, settingOf<T>(o)};
   T* to;
   AX_TRY(at(out, out_offset, sums ? 1 : o.count, o.dtype, &to));
   AX_TRY(at(o.x, o.x_offset, o.count, o.dtype, &value.x));
@@ -132,7 +190,7 @@ int32_t forward(const Operands& o, uint32_t out, double out_offset, int32_t sums
 
 template <class F, class T>
 int32_t backward(const Operands& o, uint32_t dx, uint32_t dy, uint32_t gradient, double gradient_offset, int32_t gradient_stride) {
-  Gradients<F, T> body{nullptr, nullptr, nullptr, nullptr, nullptr, static_cast<T>(o.scale), static_cast<T>(o.beta), gradient_stride};
+  Gradients<F, T> body{nullptr, nullptr, nullptr, nullptr, nullptr, static_cast<T>(o.scale), settingOf<T>(o), gradient_stride};
   if (gradient_stride != 0 && gradient_stride != 1) return fail(AX_ERROR_ARGUMENT, "gradient_stride must be 0 or 1, got %d", gradient_stride);
   if (dx != 0) AX_TRY(at(dx, 0, o.count, o.dtype, &body.dx));
   if (dy != 0) AX_TRY(at(dy, 0, o.count, o.dtype, &body.dy));
@@ -149,6 +207,19 @@ int32_t backward(const Operands& o, uint32_t dx, uint32_t dy, uint32_t gradient,
 using namespace ax;
 
 // Chooses the loss and the dtype; returns from the function.
+#ifdef __CUDACC__
+#define AX_KNOWN_LOSS(id, F) case id:
+#define AX_BY_LOSS(run, operands, ...)                                   \
+  switch (kind) {                                                        \
+    AX_LOSSES(AX_KNOWN_LOSS) break;                                      \
+    default: return fail(AX_ERROR_ARGUMENT, "unknown loss %d", kind);    \
+  }                                                                      \
+  Operands chosen = operands;                                            \
+  chosen.kind = kind;                                                    \
+  if (dtype == AX_FLOAT32) return run<AnyLoss, float>(chosen, __VA_ARGS__); \
+  if (dtype == AX_FLOAT64) return run<AnyLoss, double>(chosen, __VA_ARGS__); \
+  return unsupportedDtype("this loss", dtype)
+#else
 #define AX_LOSS_CASE(id, F, run, ...)                                    \
   case id:                                                               \
     if (dtype == AX_FLOAT32) return run<F, float>(__VA_ARGS__);          \
@@ -165,6 +236,7 @@ using namespace ax;
     default: return fail(AX_ERROR_ARGUMENT, "unknown loss %d", kind);    \
   }                                                                      \
   return unsupportedDtype("this loss", dtype)
+#endif
 
 int32_t ax_loss_forward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, uint32_t y,
                         double y_offset, double count, int32_t sums, double scale, double beta) {

@@ -92,6 +92,51 @@ struct NAdam {
   }
 };
 
+#ifdef __CUDACC__
+// One kernel runs all rules of a type: the branch is the same for all threads, the time goes into memory, and a kernel for each rule
+// would take ten times the space.
+#define AX_RULES(CASE)                          \
+  CASE(sgd, Sgd<T>)                             \
+  CASE(sgd_momentum, SgdMomentum<T>)            \
+  CASE(adam, Adam<T AX_COMMA false>)            \
+  CASE(amsgrad, Adam<T AX_COMMA true>)          \
+  CASE(lion, Lion<T>)                           \
+  CASE(rms_prop, RmsProp<T AX_COMMA false AX_COMMA false>)          \
+  CASE(rms_prop_momentum, RmsProp<T AX_COMMA false AX_COMMA true>)  \
+  CASE(rms_prop_centered, RmsProp<T AX_COMMA true AX_COMMA false>)  \
+  CASE(rms_prop_both, RmsProp<T AX_COMMA true AX_COMMA true>)       \
+  CASE(adagrad, Adagrad<T>)                     \
+  CASE(nadam, NAdam<T>)
+#define AX_COMMA ,
+
+template <class T>
+struct AnyRule {
+  static constexpr int kStates = kMaxStates;
+#define AX_CASE(name, Rule) k_##name,
+  enum Id { AX_RULES(AX_CASE) } id;
+#undef AX_CASE
+  union {
+#define AX_CASE(name, Rule) Rule name;
+    AX_RULES(AX_CASE)
+#undef AX_CASE
+  };
+#define AX_CASE(name, Rule) AnyRule(const Rule& rule) : id(k_##name), name(rule) {}
+  AX_RULES(AX_CASE)
+#undef AX_CASE
+  __device__ T operator()(T p, T slope, T* state) const {
+    switch (id) {
+#define AX_CASE(name, Rule) case k_##name: return name(p, slope, state);
+      AX_RULES(AX_CASE)
+#undef AX_CASE
+    }
+    return p;
+  }
+};
+template <class T, class Rule> using CompiledRule = AnyRule<T>;
+#else
+template <class T, class Rule> using CompiledRule = Rule;
+#endif
+
 // A rule with the decay and the sign of the gradient, which all rules share.
 template <class T, class Rule>
 struct Step {
@@ -120,7 +165,7 @@ template <class T, class Rule>
 int32_t run(const Call& call, const Rule& rule) {
   const double lr = call.hyper[0], decay = call.hyper[1];
   const bool decoupled = (call.flags & AX_STEP_DECOUPLED_DECAY) != 0;
-  const Step<T, Rule> step{rule, decoupled ? static_cast<T>(1 - lr * decay) : T(1), decoupled ? T(0) : static_cast<T>(decay),
+  const Step<T, CompiledRule<T, Rule>> step{rule, decoupled ? static_cast<T>(1 - lr * decay) : T(1), decoupled ? T(0) : static_cast<T>(decay),
                            static_cast<T>(call.hyper[2])};
   StepRange range{call.dtype, 0, static_cast<int64_t>(call.count), nullptr, nullptr, {}};
   AX_TRY(resolveRange(call.parameter, call.parameter_offset, call, &range.parameter));
