@@ -28,6 +28,11 @@ const rows: Row[] = [
       return [y, runningMean, runningVar];
     },
     torch: `(lambda m, v: (F.batch_norm(a, m, v, b, c, True, 0.3), m, v))(*${STATISTICS})`,
+    tolerance: {
+      factor: 8,
+      reason:
+        "of two values a channel the gradient is what cancellation leaves of terms of size 1: 1e-6 of them, with their rounding",
+    },
     skip: { numeric: "the running statistics change with the input, but have no gradient" },
   },
   {
