@@ -9,10 +9,6 @@ function row(equation: string, ...shapes: Shape[]): Row {
     inputs: shapes.map((shape) => floats(shape)),
     run: (inputs) => einsum(equation, ...inputs),
     torch: `torch.einsum("${equation}", ${operands})`,
-    tolerance: {
-      factor: 1.5,
-      reason: "products are rounded to 16 bits before the gradient of a broadcast operand sums them",
-    },
     skip: { empty: "an empty first dimension would have to be empty wherever its subscript stands" },
   };
 }

@@ -1,5 +1,6 @@
 import { nn } from "../../mod.ts";
 import { linear as fusedLinear } from "../../src/ops/matmul.ts";
+import { feedForward, linearResidual } from "../../src/ops/residual.ts";
 import { floats, type Row, type Shape } from "../_support/op_table/row.ts";
 
 /** Pairs of shapes: vectors, batches, broadcast batches, and sizes around those of the tiles. */
@@ -81,6 +82,47 @@ const rows: Row[] = [
     run: ([x, weight, bias]) => fusedLinear(x, weight, bias, activation),
     torch: `F.${activation}(F.linear(a, b, c))`,
   })),
+  {
+    covers: "op:linearResidual",
+    inputs: [floats([3, 4]), floats([3, 5]), floats([5, 4]), floats([5])],
+    shapes: [[[33, 17], [33, 19], [19, 17], [19]], [[2, 3, 4], [2, 3, 5], [5, 4], [5]]],
+    run: ([x, residual, weight, bias]) => linearResidual(x, residual, { weight, bias }),
+    torch: "b + F.linear(a, c, d)",
+    skip: { empty: "sizes belong together" },
+  },
+  {
+    covers: "op:linearResidual",
+    name: "linearResidual without bias",
+    inputs: [floats([3, 4]), floats([3, 5]), floats([5, 4])],
+    run: ([x, residual, weight]) => linearResidual(x, residual, { weight, bias: null }),
+    torch: "b + F.linear(a, c)",
+    skip: { empty: "sizes belong together" },
+  },
+  ...([["relu", ""], ["gelu", ""], ["gelu (tanh)", ", approximate='tanh'"]] as const).map((
+    [activation, option],
+  ): Row => ({
+    covers: "op:feedForward",
+    name: `feedForward, ${activation}`,
+    inputs: [floats([3, 4]), floats([3, 5]), floats([6, 4]), floats([6]), floats([5, 6]), floats([5])],
+    shapes: [[[33, 17], [33, 19], [35, 17], [35], [19, 35], [19]]],
+    run: ([x, residual, weight1, bias1, weight2, bias2]) => {
+      const [first, second] = [{ weight: weight1, bias: bias1 }, { weight: weight2, bias: bias2 }];
+      return feedForward(x, residual, { first, second, activation });
+    },
+    torch: `b + F.linear(F.${activation.replace(" (tanh)", "")}(F.linear(a, c, d)${option}), e, f)`,
+    skip: { empty: "sizes belong together" },
+  })),
+  {
+    covers: "op:feedForward",
+    name: "feedForward without biases",
+    inputs: [floats([3, 4]), floats([3, 5]), floats([6, 4]), floats([5, 6])],
+    run: ([x, residual, weight1, weight2]) => {
+      const [first, second] = [{ weight: weight1, bias: null }, { weight: weight2, bias: null }];
+      return feedForward(x, residual, { first, second, activation: "relu" });
+    },
+    torch: "b + F.linear(F.relu(F.linear(a, c)), d)",
+    skip: { empty: "sizes belong together" },
+  },
 ];
 
 export default rows;
