@@ -5,7 +5,9 @@ const EXAMPLE = new URL("../../examples/char_gpt.ts", import.meta.url).pathname;
 const SHAKESPEARE = new URL("../../../shared/data/tinyshakespeare.txt", import.meta.url).pathname;
 
 async function launch(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", CLI, "launch", "--cpu", EXAMPLE, ...args] });
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "-A", CLI, "launch", "--cpu", EXAMPLE, ...args],
+  });
   const { code, stdout, stderr } = await command.output();
   return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
 }
@@ -38,15 +40,16 @@ Deno.test("char_gpt.ts learns from the project's sources in a few steps and writ
 });
 
 Deno.test({
-  name: `char_gpt.ts learns Shakespeare in 40 steps as PyTorch does${
+  name: `char_gpt.ts learns Shakespeare in 300 steps as PyTorch does${
     hasText ? "" : " (ignored: no text beside the checkout)"
   }`,
   ignore: !hasText,
   fn: async () => {
-    const { code, stdout, stderr } = await launch("--data", SHAKESPEARE, "--steps", "40", "--sample", "0");
+    const sizes = ["--batch", "8", "--context", "64", "--layers", "2", "--width", "128", "--heads", "4"];
+    const { code, stdout, stderr } = await launch("--data", SHAKESPEARE, "--steps", "300", "--sample", "0", ...sizes);
     assertEquals([code, stderr], [0, ""]);
-    // PyTorch's validation loss after 40 such steps is 3.33; another seed and another order of the windows change it by a few hundredths.
-    assert(validationLoss(stdout) < 3.4, stdout);
+    // PyTorch's losses with three seeds (tests/golden/char_gpt_peer.py): 2.449, 2.454, 2.429. Twice their spread more is allowed.
+    assert(validationLoss(stdout) < 2.454 + 0.05, stdout);
   },
 });
 
