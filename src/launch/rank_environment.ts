@@ -25,9 +25,9 @@ export const RESERVED_VARIABLES: readonly string[] = [
 const V8_FLAGS = "--min-semi-space-size=4,--max-semi-space-size=4";
 
 /**
- * Malloc areas of the C library. V8 compiles on several threads, and what these leave in an area each is never used again. With one area
- * the resident memory of 20,000 steps grew by 3 to 5 MB in twelve runs, and by 4 to 5.3 MB without. Its level still differs by 15 MB
- * between runs.
+ * Malloc areas of the C library. V8 compiles on several threads, and what these leave in an area each is never used again. Over 20,000
+ * steps the resident memory grew by 3 MB in most runs with one area and by 4.6 to 5.3 MB without, but 5.3 MB was seen with it too; its
+ * level differs by 15 MB between runs either way.
  */
 const MALLOC_ARENA_MAX = "1";
 
