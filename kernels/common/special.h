@@ -40,7 +40,7 @@ AX_HD double normal(double x, double* density) {
   return 0.5 * ::erfc(x * -0.70710678118654752440);
 }
 
-#ifdef __CUDACC__
+#ifdef AX_CUDA
 
 AX_HD float exp(float x) { return ::expf(x); }
 AX_HD float expm1(float x) { return ::expm1f(x); }
@@ -197,7 +197,7 @@ AX_HD float normal(float x, float* density) {
   return x < 0.0f ? tail : 1.0f - tail;
 }
 
-#endif  // __CUDACC__
+#endif  // AX_CUDA
 
 // 1 / (1 + exp(-x)), without overflow.
 template <class T>
