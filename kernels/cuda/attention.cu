@@ -22,13 +22,31 @@ class Workspace {
   uint32_t id_ = 0;
 };
 
+// Whether 16-byte copies can read (and stores write) the rows of an operand.
+bool isAligned(const void* data, const RowStrides& strides) {
+  return reinterpret_cast<uintptr_t>(data) % 16 == 0 && strides.batch % 8 == 0 && strides.head % 8 == 0 && strides.row % 8 == 0;
+}
+
+// Whether the kernels for the tensor cores take a call. They look for the largest score before it is scaled, so the scale must be positive.
+bool fitsTensorCores(const AttentionProblem& x, bool is_backward) {
+  const AttentionShape& s = x.s;
+  const AttentionOperands& a = x.a;
+  const int widest = s.dim > s.v_dim ? s.dim : s.v_dim;
+  if (x.dtype != AX_BFLOAT16 && x.dtype != AX_FLOAT16) return false;
+  if (s.dim == 0 || s.v_dim == 0 || widest > 128 || !(x.scale > 0 && x.scale < INFINITY)) return false;
+  if (!isAligned(a.q, s.q) || !isAligned(a.k, s.k) || !isAligned(a.v, s.v) || !isAligned(a.out, s.out)) return false;
+  return !is_backward || (isAligned(a.grad_out, s.grad_out) && isAligned(a.grad_q, s.grad_q) && isAligned(a.grad_k, s.grad_k) &&
+                          isAligned(a.grad_v, s.grad_v));
+}
+
 int32_t run(int32_t dtype, const void* operands, const void* shape, const void* scalars, bool is_backward) {
   const AttentionShape& s = *static_cast<const AttentionShape*>(shape);
   const AttentionScalars& numbers = *static_cast<const AttentionScalars*>(scalars);
   AX_TRY(checkAttention(dtype, s, numbers));
   AttentionProblem x{s, {}, AttentionDropout(s, numbers), numbers.scale, dtype, nullptr};
   AX_TRY(resolveAttention(dtype, static_cast<const double*>(operands), s, is_backward, &x.a));
-  const AttentionPasses passes = simtAttention(dtype);
+  AttentionPasses passes = simtAttention(dtype);
+  if (!is_backward && fitsTensorCores(x, is_backward)) passes.forward = mmaForward(s.dim > s.v_dim ? s.dim : s.v_dim);
   if (!is_backward) return passes.forward(x);
   Workspace workspace;
   const double queries = double{1} * s.batch * s.heads * s.q_len;

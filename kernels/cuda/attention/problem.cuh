@@ -16,6 +16,13 @@
 namespace ax {
 inline namespace AX_ISA {
 
+// What one instruction moves.
+template <class T>
+struct alignas(16) Vector16 {
+  static constexpr int kCount = 16 / sizeof(T);
+  T v[kCount];
+};
+
 // Reads an element of a dtype that is computed in C.
 template <class C>
 AX_DEVICE C loadElement(const void* data, int32_t dtype, int64_t at) {
@@ -99,6 +106,8 @@ struct AttentionPasses {
   AttentionPass forward, delta, query_gradient, key_gradient;
 };
 AttentionPasses simtAttention(int32_t dtype);
+// For 16-bit rows of up to 128 elements at 16-byte boundaries; `dim` is the larger of the two head dimensions.
+AttentionPass mmaForward(int dim);
 
 // Launches `blocks` blocks of a kernel that takes the problem.
 inline int32_t launchAttention(void (*kernel)(AttentionProblem), int64_t blocks, int threads, int shared_bytes, const AttentionProblem& x) {

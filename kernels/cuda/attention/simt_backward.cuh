@@ -74,7 +74,7 @@ __global__ void AX_MAX_THREADS(kThreads, 1) simtQueryGradientKernel(AttentionPro
   const AttentionShape& s = x.s;
   const int parts = s.dim > Tile::kColumns ? static_cast<int>(tilesOf(s.dim, Tile::kColumns)) : 1;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.q_len, Tile::kRows)), s.heads, parts, s.isCausal());
-  const int kv_head = unit.head / static_cast<int>(s.groupSize()), q0 = unit.tile * Tile::kRows;
+  const int kv_head = unit.head / (s.heads / s.kv_heads), q0 = unit.tile * Tile::kRows;
   const int queries = s.q_len - q0 < Tile::kRows ? s.q_len - q0 : Tile::kRows, col0 = unit.part * Tile::kColumns;
   const C scale = static_cast<C>(x.scale);
   const int64_t first_grad = x.offset(s.grad_out, unit.batch, unit.head) + int64_t{q0} * s.grad_out.row;
@@ -145,7 +145,7 @@ __global__ void AX_MAX_THREADS(kThreads, 1) simtKeyGradientKernel(AttentionProbl
   const int widest = s.dim > s.v_dim ? s.dim : s.v_dim;
   const int parts = widest > Tile::kColumns ? static_cast<int>(tilesOf(widest, Tile::kColumns)) : 1;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.k_len, Tile::kRows)), s.kv_heads, parts, false);
-  const int group = static_cast<int>(s.groupSize()), k0 = unit.tile * Tile::kRows, col0 = unit.part * Tile::kColumns;
+  const int group = (s.heads / s.kv_heads), k0 = unit.tile * Tile::kRows, col0 = unit.part * Tile::kColumns;
   const int keys = s.k_len - k0 < Tile::kRows ? s.k_len - k0 : Tile::kRows;
   const SimtRows<C> k{x.a.k, x.dtype, x.offset(s.k, unit.batch, unit.head) + int64_t{k0} * s.k.row, s.k.row, keys, C(1)};
   const SimtRows<C> v{x.a.v, x.dtype, x.offset(s.v, unit.batch, unit.head) + int64_t{k0} * s.v.row, s.v.row, keys, C(1)};

@@ -66,7 +66,7 @@ __global__ void AX_MAX_THREADS(kThreads, 1) simtForwardKernel(AttentionProblem x
   const AttentionShape& s = x.s;
   const int parts = s.v_dim > Tile::kColumns ? static_cast<int>(tilesOf(s.v_dim, Tile::kColumns)) : 1;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.q_len, Tile::kRows)), s.heads, parts, s.isCausal());
-  const int kv_head = unit.head / static_cast<int>(s.groupSize()), q0 = unit.tile * Tile::kRows;
+  const int kv_head = unit.head / (s.heads / s.kv_heads), q0 = unit.tile * Tile::kRows;
   const int queries = s.q_len - q0 < Tile::kRows ? s.q_len - q0 : Tile::kRows, col0 = unit.part * Tile::kColumns;
   const SimtRows<C> q{x.a.q, x.dtype, x.offset(s.q, unit.batch, unit.head) + int64_t{q0} * s.q.row, s.q.row, queries, static_cast<C>(x.scale)};
   const SimtRows<C> k{x.a.k, x.dtype, x.offset(s.k, unit.batch, kv_head), s.k.row, s.k_len, C(1)};

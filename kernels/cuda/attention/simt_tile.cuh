@@ -8,12 +8,6 @@
 namespace ax {
 inline namespace AX_ISA {
 
-template <class T>
-struct alignas(16) Vector16 {
-  static constexpr int kCount = 16 / sizeof(T);
-  T v[kCount];
-};
-
 // Rows of an operand in the dtype that tensors hold, read as C and multiplied with `scale`. One kernel serves all dtypes that are computed
 // in float: 16-bit rows come here only where the tensor cores' kernels do not take them.
 template <class C>
