@@ -46,7 +46,7 @@ int32_t run(int32_t dtype, const void* operands, const void* shape, const void* 
   AttentionProblem x{s, {}, AttentionDropout(s, numbers), numbers.scale, dtype, nullptr};
   AX_TRY(resolveAttention(dtype, static_cast<const double*>(operands), s, is_backward, &x.a));
   AttentionPasses passes = simtAttention(dtype);
-  if (!is_backward && fitsTensorCores(x, is_backward)) passes.forward = mmaForward(s.dim > s.v_dim ? s.dim : s.v_dim);
+  if (fitsTensorCores(x, is_backward)) passes = mmaAttention(s.dim > s.v_dim ? s.dim : s.v_dim);
   if (!is_backward) return passes.forward(x);
   Workspace workspace;
   const double queries = double{1} * s.batch * s.heads * s.q_len;

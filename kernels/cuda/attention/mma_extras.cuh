@@ -41,8 +41,8 @@ struct MmaExtras {
     __syncwarp();
   }
 
-  // 1 where dropout keeps a probability, else 0.
-  AX_DEVICE void fillKept(int row0, int col0) const {
+  // `kept` where dropout keeps a probability, else 0.
+  AX_DEVICE void fillKept(int row0, int col0, float kept) const {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     __syncwarp();
 #pragma unroll 1
@@ -52,7 +52,7 @@ struct MmaExtras {
       x.dropout.words(x.firstRow(batch, head) + queryOf(row0, col0, row, col), keyOf(row0, col0, row, col) / 4, lanes);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        values[kRowsAreKeys ? (row + i) * kPitch + col : row * kPitch + col + i] = x.dropout.keeps(lanes[i]) ? 1.0f : 0.0f;
+        values[kRowsAreKeys ? (row + i) * kPitch + col : row * kPitch + col + i] = x.dropout.keeps(lanes[i]) ? kept : 0.0f;
       }
     }
     __syncwarp();

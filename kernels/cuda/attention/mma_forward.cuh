@@ -141,7 +141,7 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaForwardKernel(AttentionProblem
       }
     }
     if (x.dropout.p > 0) {
-      extras.fillKept(row0, k0);
+      extras.fillKept(row0, k0, 1.0f);  // 1 / (1 - p) comes at the end: here it might overflow 16 bits
       extras.drop(scores);
     }
     const Weights<kM, kKeys / 8> weights(scores, is_bfloat16);

@@ -142,6 +142,38 @@ struct MmaTile {
     hw::loadMatrices<4, true>(b, pieceOf(lane % 16, lane / 16, row0, step));
   }
 
+  // The first rows of this tile as left operands that stay in registers.
+  template <int kM>
+  struct Left {
+    uint32_t v[kSteps][kM][4];
+
+    AX_DEVICE void load(const MmaTile& tile) {
+#pragma unroll
+      for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+        for (int m = 0; m < kM; ++m) tile.loadLeft(v[step][m], m * 16, step);
+      }
+    }
+  };
+
+  // sums = left operands times the rows of this tile, transposed.
+  template <int kM, int kN>
+  AX_DEVICE void multiplyLeft(Fragments<kM, kN>& sums, const Left<kM>& left) const {
+    sums.clear();
+    withMma(is_bfloat16, [&](auto mma) {
+#pragma unroll
+      for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+        for (int n = 0; n < kN; n += 2) {
+          uint32_t b[4];
+          loadRight(b, n * 8, step);
+#pragma unroll
+          for (int m = 0; m < kM; ++m) addPair(mma, sums.v[m][n], sums.v[m][n + 1], left.v[step][m], b);
+        }
+      }
+    });
+  }
+
   // sums = the first rows of this tile times those of `right`, transposed.
   template <int kM, int kN>
   AX_DEVICE void multiplyRows(Fragments<kM, kN>& sums, const MmaTile& right) const {

@@ -107,7 +107,8 @@ struct AttentionPasses {
 };
 AttentionPasses simtAttention(int32_t dtype);
 // For 16-bit rows of up to 128 elements at 16-byte boundaries; `dim` is the larger of the two head dimensions.
-AttentionPass mmaForward(int dim);
+AttentionPasses mmaAttention(int dim);
+AttentionPass mmaForward(int dim);  // in a source of its own, for the sake of compile time
 
 // Launches `blocks` blocks of a kernel that takes the problem.
 inline int32_t launchAttention(void (*kernel)(AttentionProblem), int64_t blocks, int threads, int shared_bytes, const AttentionProblem& x) {
