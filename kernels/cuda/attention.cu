@@ -43,7 +43,7 @@ int32_t run(int32_t dtype, const void* operands, const void* shape, const void* 
   const AttentionShape& s = *static_cast<const AttentionShape*>(shape);
   const AttentionScalars& numbers = *static_cast<const AttentionScalars*>(scalars);
   AX_TRY(checkAttention(dtype, s, numbers));
-  AttentionProblem x{s, {}, AttentionDropout(s, numbers), numbers.scale, dtype, nullptr};
+  AttentionProblem x{s, {}, AttentionDropout(s, numbers), numbers.scale, dtype, s.kv_heads == 0 ? 1 : static_cast<int>(s.groupSize()), nullptr};
   AX_TRY(resolveAttention(dtype, static_cast<const double*>(operands), s, is_backward, &x.a));
   AttentionPasses passes = simtAttention(dtype);
   if (fitsTensorCores(x, is_backward)) passes = mmaAttention(s.dim > s.v_dim ? s.dim : s.v_dim);

@@ -80,9 +80,8 @@ struct MmaExtras {
   AX_DEVICE void addMask(Fragments<kM, kN>& scores, float scale, int row0, int col0) const {
     fillMask(row0, col0);
     eachPair(scores, [=](float& a, float& b, const float2& added) {
-      // A key that a mask hides may hold anything, NaN too.
-      a = added.x == -INFINITY ? -INFINITY : a * scale + added.x;
-      b = added.y == -INFINITY ? -INFINITY : b * scale + added.y;
+      a = a * scale + added.x;
+      b = b * scale + added.y;
     });
   }
 

@@ -87,7 +87,7 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaForwardKernel(AttentionProblem
   uint16_t* const slots = q.data + Sizes::kQueries * kDim;
   const AttentionShape& s = x.s;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.q_len, Sizes::kQueries)), s.heads, 1, s.isCausal());
-  const int kv_head = unit.head / (s.heads / s.kv_heads), q0 = unit.tile * Sizes::kQueries;
+  const int kv_head = unit.head / x.group, q0 = unit.tile * Sizes::kQueries;
   const MmaRows k(x.a.k, s.k, unit.batch, kv_head, s.k_len, s.dim), v(x.a.v, s.v, unit.batch, kv_head, s.k_len, s.v_dim);
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int own = warp * kM * 16, row0 = q0 + own;  // this warp's rows, in the block and in the head

@@ -55,6 +55,7 @@ struct AttentionProblem {
   AttentionDropout dropout;
   double scale;
   int32_t dtype;
+  int group;  // heads that share keys
   void* delta = nullptr;  // rowsum(dO * O) of every query, in the dtype of computation; backward only
 
   AX_DEVICE static int64_t offset(const RowStrides& strides, int batch, int head) {
