@@ -11,6 +11,7 @@ import { type HeaderFunction, parseHeader } from "../tools/header.ts";
 import { type Backend, checkPrebuilt, libraryName, PREBUILT, recordChecksums } from "./toolchain/checksums.ts";
 import { compileAll, type Job, ROOT, run, sha256 } from "./toolchain/compile.ts";
 import { dispatchSource, type Level, LEVELS } from "./toolchain/levels.ts";
+import { formatResources, readResources, refuseSpills, REGISTER_TABLE } from "./toolchain/ptxas.ts";
 import { checkExports, checkLinks } from "./toolchain/verify.ts";
 
 const WARNINGS = ["-Wall", "-Wextra", "-Wmissing-declarations", "-Werror", "-Wno-maybe-uninitialized"];
@@ -31,6 +32,8 @@ const NVCC_COMPILE = [
     "--compress-mode=size",
     "-diag-suppress",
     "186",
+    "-Xptxas",
+    "-v",
   ],
   ...["-Xcompiler", "-fPIC,-fvisibility=hidden", "-gencode=arch=compute_80,code=compute_80"],
 ];
@@ -192,6 +195,11 @@ async function build(target: Target, { levels, architectures, isComplete }: Targ
     ? await cpuJobs(directory, functions, define, levels)
     : cudaJobs(directory, define, architectures);
   const objects = await compileAll(jobs);
+  if (target === "cuda") {
+    const resources = await readResources(objects);
+    refuseSpills(resources);
+    if (isComplete) await Deno.writeTextFile(`${ROOT}${REGISTER_TABLE}`, formatResources(resources));
+  }
   await link(`${PREBUILT}/${libraryName(target)}`, objects, target === "cuda" ? await cudaLinkFlags() : [], functions);
   if (isComplete) await recordChecksums(target, abi);
 }
