@@ -11,7 +11,7 @@ import { type HeaderFunction, parseHeader } from "../tools/header.ts";
 import { type Backend, checkPrebuilt, libraryName, PREBUILT, recordChecksums } from "./toolchain/checksums.ts";
 import { compileAll, type Job, ROOT, run, sha256 } from "./toolchain/compile.ts";
 import { dispatchSource, type Level, LEVELS } from "./toolchain/levels.ts";
-import { formatResources, readResources, refuseSpills, REGISTER_TABLE } from "./toolchain/ptxas.ts";
+import { formatResources, listSpills, readResources, REGISTER_TABLE } from "./toolchain/ptxas.ts";
 import { checkExports, checkLinks } from "./toolchain/verify.ts";
 
 const WARNINGS = ["-Wall", "-Wextra", "-Wmissing-declarations", "-Werror", "-Wno-maybe-uninitialized"];
@@ -197,7 +197,11 @@ async function build(target: Target, { levels, architectures, isComplete }: Targ
   const objects = await compileAll(jobs);
   if (target === "cuda") {
     const resources = await readResources(objects);
-    refuseSpills(resources);
+    const spills = listSpills(resources);
+    if (spills !== undefined) {
+      console.error(spills);
+      if (isComplete) Deno.exit(1);
+    }
     if (isComplete) await Deno.writeTextFile(`${ROOT}${REGISTER_TABLE}`, formatResources(resources));
   }
   await link(`${PREBUILT}/${libraryName(target)}`, objects, target === "cuda" ? await cudaLinkFlags() : [], functions);

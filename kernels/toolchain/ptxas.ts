@@ -60,17 +60,14 @@ export async function readResources(objects: string[]): Promise<ResourceTable> {
   return table;
 }
 
-/** Ends the process when a kernel keeps registers in memory. */
-export function refuseSpills(table: ResourceTable): void {
+/** Says which kernels keep registers in memory. */
+export function listSpills(table: ResourceTable): string | undefined {
   const spills = Object.entries(table).flatMap(([source, gpus]) =>
     Object.entries(gpus).filter(([, { spillBytes }]) => spillBytes > 0)
       .map(([gpu, { spillBytes }]) => `${source} on ${gpu} (${spillBytes} bytes)`)
   );
-  if (spills.length === 0) return;
-  console.error(
-    `kernels spill registers: ${spills.join(", ")}. Take a smaller tile, or fewer threads in AX_MAX_THREADS`,
-  );
-  Deno.exit(1);
+  if (spills.length === 0) return undefined;
+  return `kernels spill registers: ${spills.join(", ")}. Take a smaller tile, or fewer threads in AX_MAX_THREADS`;
 }
 
 /** The text of the table: a line for each source and GPU. */
