@@ -101,7 +101,7 @@ void barrier(unsigned id, unsigned expected) {
   wakeAll(b.waiting);
 }
 
-const char (*meet(uint32_t mask, const void* value, size_t bytes, const char* operation))[kMaxExchangedBytes] {
+const ExchangedValue* meet(uint32_t mask, const void* value, size_t bytes, const char* operation, void (*finish)(ExchangedValue*)) {
   const Thread& thread = currentThread();
   Block& block = *thread.block;
   const unsigned warp_first = thread.rank / kWarpSize * kWarpSize, lane = thread.rank - warp_first;
@@ -128,6 +128,7 @@ const char (*meet(uint32_t mask, const void* value, size_t bytes, const char* op
   if (meeting->arrived != mask) {
     wait(meeting->waiting, operation);
   } else {
+    if (finish != nullptr) finish(values);
     meeting->arrived = 0;
     meeting->turn ^= 1;
     wakeAll(meeting->waiting);
@@ -144,8 +145,19 @@ char* sharedVariable(const void* tag, size_t bytes) {
   block.shared_memory.emplace_back(new char[bytes + kAlignment]);
   char* const address = reinterpret_cast<char*>(aligned(reinterpret_cast<uintptr_t>(block.shared_memory.back().get()), kAlignment));
   memset(address, kPoison, bytes);
-  block.shared_variables.push_back({tag, address});
+  block.shared_variables.push_back({tag, address, bytes});
   return address;
+}
+
+void checkShared(const void* address, size_t bytes, size_t alignment, const char* operation) {
+  const char* const first = static_cast<const char*>(address);
+  if (reinterpret_cast<uintptr_t>(first) % alignment != 0) {
+    failKernel(std::string(operation) + ": the address in shared memory is not a multiple of " + std::to_string(alignment));
+  }
+  for (const SharedVariable& variable : currentThread().block->shared_variables) {
+    if (first >= variable.address && first + bytes <= variable.address + variable.bytes) return;
+  }
+  failKernel(std::string(operation) + ": the address is outside the block's shared memory");
 }
 
 void Machine::add(std::shared_ptr<Launch> launch) { launches_.push_back(std::move(launch)); }
@@ -178,6 +190,7 @@ void Machine::makeResident() {
     block->dynamic_shared = reinterpret_cast<unsigned char*>(
         aligned(reinterpret_cast<uintptr_t>(block->shared_memory.back().get()), kAlignment));
     memset(block->dynamic_shared, kPoison, chosen->shared_bytes);
+    block->shared_variables.push_back({nullptr, reinterpret_cast<char*>(block->dynamic_shared), chosen->shared_bytes});
   }
   for (unsigned rank = 0; rank < threads; ++rank) {
     Thread& thread = block->threads[rank];

@@ -51,8 +51,12 @@ struct Warp {
   std::vector<std::unique_ptr<Meeting>> meetings;
 };
 
-// A copy that the thread has begun and that lands when the thread waits for it, or later.
-using PendingCopy = std::function<void()>;
+// A copy to shared memory that the thread has begun and that lands when the thread waits for it. Bytes beyond `source_bytes` become 0.
+struct PendingCopy {
+  char* to;
+  const char* from;
+  uint32_t bytes, source_bytes;
+};
 
 struct Thread {
   Block* block = nullptr;
@@ -66,9 +70,11 @@ struct Thread {
   std::vector<std::vector<PendingCopy>> copy_groups;    // committed, the oldest first
 };
 
+// Shared memory of a block; the tag of dynamic memory is null.
 struct SharedVariable {
   const void* tag;
   char* address;
+  size_t bytes;
 };
 
 // One launch of a kernel.
@@ -108,7 +114,12 @@ void yield();
 void barrier(unsigned id, unsigned expected);
 
 // Leaves `value` for the lanes of `mask` and returns the 32 places where those of all are; valid until the lane's next meeting.
-const char (*meet(uint32_t mask, const void* value, size_t bytes, const char* operation))[kMaxExchangedBytes];
+// `finish`, if there is one, turns the values into results at the moment when the last lane has come.
+using ExchangedValue = char[kMaxExchangedBytes];
+const ExchangedValue* meet(uint32_t mask, const void* value, size_t bytes, const char* operation, void (*finish)(ExchangedValue*) = nullptr);
+
+// Fails unless the bytes lie in one variable of the block's shared memory and the address is a multiple of `alignment`.
+void checkShared(const void* address, size_t bytes, size_t alignment, const char* operation);
 
 // The variable of the current block that `tag` stands for, filled with NaN when it is first seen.
 char* sharedVariable(const void* tag, size_t bytes);
