@@ -46,12 +46,14 @@ int32_t grow(Device& device, HeldBlock* held, uint64_t bytes) {
 }
 
 int32_t scratch(size_t bytes, void** address) {
+  if (recordedAddress(address)) return AX_OK;
   Device* device;
   AX_TRY(currentDevice(&device));
   std::lock_guard<std::mutex> guard(device->memory_lock);
   HeldBlock& held = isRecording() ? *recordingScratch() : device->scratch;
   AX_TRY(grow(*device, &held, bytes));
   *address = held.address;
+  noteAddress(*address);
   return AX_OK;
 }
 
