@@ -1,7 +1,6 @@
 // See gemm_driver.h for how a product is cut.
 #include "cpu/gemm.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "cpu/gemm_kernel.h"
 #include "cpu/gemm_pack.h"
 #include "cpu/gemm_small.h"
+#include "cpu/scratch.h"
 #include "cpu/thread_pool.h"
 
 namespace ax {
@@ -25,28 +25,6 @@ constexpr int64_t kPartsPerThread = 4;
 // Strips of A that are packed at once where its rows are its columns in memory.
 constexpr int64_t kStrips = 4;
 
-int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-
-// Memory that a thread keeps between products.
-class Scratch {
- public:
-  ~Scratch() { free(memory_); }
-  // Null if the system has none.
-  void* atLeast(int64_t bytes) {
-    if (bytes > bytes_) {
-      free(memory_);
-      bytes_ = roundUp(bytes, 4096);
-      memory_ = aligned_alloc(64, static_cast<size_t>(bytes_));
-      if (memory_ == nullptr) bytes_ = 0;
-    }
-    return memory_;
-  }
-
- private:
-  void* memory_ = nullptr;
-  int64_t bytes_ = 0;
-};
-
 thread_local Scratch t_panels, t_sums;
 
 int64_t blockBytes() {
@@ -60,7 +38,7 @@ int64_t blockBytes() {
 template <class P>
 class Driver {
   using T = typename GemmSum<P>::type;
-  static constexpr int kLanes = Vector<P>::kLanes, kTileCols = Vector<P>::kTileCols;
+  static constexpr int kLanes = Vector<P>::kLanes, kTileCols = kTileColsOf<P>;
 
  public:
   Driver(const GemmTask<P>& task, bool parallel) : task_(task), parallel_(parallel) {}
