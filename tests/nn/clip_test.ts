@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { AutogradError, type DType, manualSeed, nn, optim, randn, type Tensor, tensor, tidy } from "../../mod.ts";
+import { AutogradError, type DType, manualSeed, nn, optim, randn, type Tensor, tensor, tidy, zeros } from "../../mod.ts";
 import { assertClose } from "../_support/close.ts";
 
 const { clipGradNorm, clipGradValue } = nn.utils;
@@ -89,4 +89,16 @@ Deno.test("parametersToVector() and vectorToParameters() are inverse, and gradie
     assertThrows(() => nn.utils.vectorToParameters(vector, [other.weight]), TypeError, "its shape must be (6)");
   });
   assert(layer.weight.isLeaf);
+});
+
+Deno.test("a NaN gradient makes every norm NaN, an infinite one makes it infinite, as PyTorch", () => {
+  for (const normType of [1, 2, 3, Infinity]) {
+    for (
+      const [values, expected] of [[[1, NaN, 2], NaN], [[Infinity, NaN], NaN], [[1, -Infinity], Infinity]] as const
+    ) {
+      const p = new nn.Parameter(zeros([values.length]));
+      p.grad = tensor([...values]);
+      assertEquals(nn.utils.clipGradNorm([p], 1e9, { normType }).item(), expected, `norm ${normType} of ${values}`);
+    }
+  }
 });

@@ -3,19 +3,14 @@
  *
  * @module
  */
-import { check } from "../../../ffi/call.ts";
-import { AX } from "../../../ffi/constants.ts";
-import { REDUCE, UNARY } from "../../../ffi/op_ids.ts";
-import { cpuDevice, type Device } from "../../core/device.ts";
-import { dtypeId } from "../../core/dtype.ts";
+import { UNARY } from "../../../ffi/op_ids.ts";
+import { cpuDevice } from "../../core/device.ts";
 import { AutogradError } from "../../core/errors.ts";
-import { empty, noGrad, viewOf } from "../../core/op.ts";
-import { bump } from "../../core/version.ts";
-import { contiguous, fillInto, unaryInto } from "../../ops/launch.ts";
-import { reduceInto } from "../../ops/reduce.ts";
-import { ALIGNMENT } from "../../optim/flat.ts";
+import { empty, noGrad } from "../../core/op.ts";
+import { fillInto } from "../../ops/launch.ts";
 import { Tensor } from "../../tensor.ts";
 import { tidy } from "../../tidy.ts";
+import { changeInPlace, countChange, normOf, rangesOf } from "./gradient_ranges.ts";
 
 /** Options of {@link clipGradNorm}. */
 export interface ClipGradNormOptions {
@@ -23,81 +18,6 @@ export interface ClipGradNormOptions {
   normType?: number;
   /** Throw when the norm is NaN or infinite, instead of scaling by it. Default false. */
   errorIfNonfinite?: boolean;
-}
-
-/** Memory that is read and written as one: a gradient, or flat gradients one after another with the zeros between them. */
-interface Range {
-  readonly first: Tensor;
-  readonly isFlat: boolean;
-  count: number;
-}
-
-function rangesOf(parameters: Iterable<Tensor> | Tensor): Range[] {
-  const list = parameters instanceof Tensor ? [parameters] : [...new Set(parameters)];
-  const flat: Tensor[] = [];
-  const ranges: Range[] = [];
-  for (const { grad, gradSlot } of list) {
-    if (grad === null || grad.size === 0) continue;
-    if (grad === gradSlot) flat.push(grad);
-    else ranges.push({ first: grad, isFlat: false, count: grad.size });
-  }
-  flat.sort((a, b) => a.storage.id - b.storage.id || a.offset - b.offset);
-  let last: Range | undefined;
-  for (const gradient of flat) {
-    const gap = last === undefined ? -1 : gradient.offset - last.first.offset - last.count;
-    if (last !== undefined && last.first.storage.id === gradient.storage.id && gap >= 0 && gap < ALIGNMENT) {
-      last.count += gap + gradient.size;
-    } else {
-      ranges.push(last = { first: gradient, isFlat: true, count: gradient.size });
-    }
-  }
-  return ranges;
-}
-
-/** The sum of |x|^p, or for infinity the largest |x|, of ranges on one device. */
-function powerSum(device: Device, ranges: readonly Range[], p: number): number {
-  const blocks = ranges.map(({ count }) => Math.ceil(count / AX.NORM_BLOCK));
-  const partial = empty(device, [blocks.reduce((sum, n) => sum + n, 0)], "float64", "clipGradNorm");
-  const { library } = device;
-  let at = 0;
-  ranges.forEach(({ first, count }, i) => {
-    const source = contiguous(first);
-    check(
-      library.ax_norm_blocks(
-        dtypeId(source.dtype),
-        partial.storage.id,
-        at,
-        source.storage.id,
-        source.offset,
-        count,
-        p,
-      ),
-      "ax_norm_blocks",
-      library,
-    );
-    at += blocks[i];
-  });
-  const total = empty(device, [], "float64", "clipGradNorm");
-  return reduceInto(total, Number.isFinite(p) ? REDUCE.sum : REDUCE.max, partial, [0]).item();
-}
-
-function normOf(ranges: readonly Range[], p: number): number {
-  const byDevice = Map.groupBy(ranges, ({ first }) => first.storage.device);
-  const parts = Array.from(byDevice, ([device, own]) => powerSum(device, own, p));
-  if (!Number.isFinite(p)) return Math.max(...parts);
-  const total = parts.reduce((sum, part) => sum + part, 0);
-  return p === 2 ? Math.sqrt(total) : total ** (1 / p);
-}
-
-function changeInPlace({ first, count, isFlat }: Range, op: number, alpha: number, beta: number): void {
-  const memory = isFlat ? viewOf(first, [count], [1], first.offset, "clip") : first;
-  unaryInto(memory, op, memory, alpha, beta);
-}
-
-function countChange(parameters: Iterable<Tensor> | Tensor, by: string): void {
-  for (const { grad } of parameters instanceof Tensor ? [parameters] : parameters) {
-    if (grad !== null) bump(grad.storage, by);
-  }
 }
 
 /**
