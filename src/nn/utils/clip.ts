@@ -5,13 +5,13 @@
  */
 import { check } from "../../../ffi/call.ts";
 import { AX } from "../../../ffi/constants.ts";
-import { REDUCE, UNARY } from "../../../ffi/op_ids.ts";
+import { BINARY, REDUCE, UNARY } from "../../../ffi/op_ids.ts";
 import { cpuDevice, type Device } from "../../core/device.ts";
 import { dtypeId } from "../../core/dtype.ts";
 import { AutogradError } from "../../core/errors.ts";
 import { empty, noGrad, viewOf } from "../../core/op.ts";
 import { bump } from "../../core/version.ts";
-import { contiguous, fillInto, unaryInto } from "../../ops/launch.ts";
+import { binaryInto, contiguous, fillInto, unaryInto } from "../../ops/launch.ts";
 import { reduceInto } from "../../ops/reduce.ts";
 import { ALIGNMENT } from "../../optim/flat.ts";
 import { Tensor } from "../../tensor.ts";
@@ -54,8 +54,8 @@ function rangesOf(parameters: Iterable<Tensor> | Tensor): Range[] {
   return ranges;
 }
 
-/** The sum of |x|^p, or for infinity the largest |x|, of ranges on one device. */
-function powerSum(device: Device, ranges: readonly Range[], p: number): number {
+/** The sum of |x|^p, or for infinity the largest |x|, of ranges on one device: a float64 scalar there. */
+function powerSum(device: Device, ranges: readonly Range[], p: number): Tensor {
   const blocks = ranges.map(({ count }) => Math.ceil(count / AX.NORM_BLOCK));
   const partial = empty(device, [blocks.reduce((sum, n) => sum + n, 0)], "float64", "clipGradNorm");
   const { library } = device;
@@ -78,15 +78,27 @@ function powerSum(device: Device, ranges: readonly Range[], p: number): number {
     at += blocks[i];
   });
   const total = empty(device, [], "float64", "clipGradNorm");
-  return reduceInto(total, Number.isFinite(p) ? REDUCE.sum : REDUCE.max, partial, [0]).item();
+  return reduceInto(total, Number.isFinite(p) ? REDUCE.sum : REDUCE.max, partial, [0]);
 }
 
 function normOf(ranges: readonly Range[], p: number): number {
   const byDevice = Map.groupBy(ranges, ({ first }) => first.storage.device);
-  const parts = Array.from(byDevice, ([device, own]) => powerSum(device, own, p));
+  const parts = Array.from(byDevice, ([device, own]) => powerSum(device, own, p).item());
   if (!Number.isFinite(p)) return Math.max(...parts);
   const total = parts.reduce((sum, part) => sum + part, 0);
   return p === 2 ? Math.sqrt(total) : total ** (1 / p);
+}
+
+/** On a GPU norm and factor stay there: a step does not wait for them. */
+function clipOnDevice(device: Device, ranges: readonly Range[], maxNorm: number, p: number): Tensor {
+  const sum = powerSum(device, ranges, p);
+  const norm = p === 2 ? sum.sqrt() : Number.isFinite(p) ? sum.pow(1 / p) : sum;
+  const factor = norm.add(1e-6).pow(-1).mul(maxNorm).clamp({ max: 1 });
+  for (const { first, count, isFlat } of ranges) {
+    const memory = isFlat ? viewOf(first, [count], [1], first.offset, "clip") : first;
+    binaryInto(memory, BINARY.mul, memory, factor.to({ dtype: first.dtype }));
+  }
+  return norm.to({ dtype: ranges[0].first.dtype });
 }
 
 function changeInPlace({ first, count, isFlat }: Range, op: number, alpha: number, beta: number): void {
@@ -131,6 +143,14 @@ export function clipGradNorm(
   if (ranges.length === 0) return fillInto(empty(cpuDevice(), [], "float32", "clipGradNorm"), 0);
   return noGrad(() =>
     tidy(() => {
+      const { first } = ranges[0];
+      const { device } = first.storage;
+      if (
+        device.type !== "cpu" && !errorIfNonfinite && ranges.every((range) => range.first.storage.device === device)
+      ) {
+        countChange(list, "clipGradNorm()");
+        return clipOnDevice(device, ranges, maxNorm, normType);
+      }
       const norm = normOf(ranges, normType);
       if (errorIfNonfinite && !Number.isFinite(norm)) {
         throw new AutogradError(
@@ -138,7 +158,6 @@ export function clipGradNorm(
             `{ errorIfNonfinite: false } to scale by it anyway`,
         );
       }
-      const { first } = ranges[0];
       // PyTorch's 1e-6 keeps the factor finite for gradients of zero.
       const factor = Math.min(maxNorm / (norm + 1e-6), 1);
       if (factor !== 1) {
