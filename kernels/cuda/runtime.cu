@@ -102,7 +102,7 @@ int32_t indexFlag(int32_t** flag) {
 int32_t takeIndexError(Device& device) {
   if (*device.index_flag == 0) return AX_OK;
   *device.index_flag = 0;
-  return fail(AX_ERROR_INDEX, "an index tensor held a value outside its dimension in an operation before this one");
+  return fail(AX_ERROR_INDEX, "index tensor of an operation before this one held a value outside its dimension");
 }
 
 int32_t synchronizeStream() {
