@@ -3,14 +3,22 @@
  *
  * @module
  */
-import { UNARY } from "../../../ffi/op_ids.ts";
-import { cpuDevice } from "../../core/device.ts";
+import { BINARY, UNARY } from "../../../ffi/op_ids.ts";
+import { cpuDevice, type Device } from "../../core/device.ts";
 import { AutogradError } from "../../core/errors.ts";
 import { empty, noGrad } from "../../core/op.ts";
-import { fillInto } from "../../ops/launch.ts";
+import { binaryInto, fillInto } from "../../ops/launch.ts";
 import { Tensor } from "../../tensor.ts";
 import { tidy } from "../../tidy.ts";
-import { changeInPlace, countChange, normOf, rangesOf } from "./gradient_ranges.ts";
+import {
+  changeInPlace,
+  countChange,
+  type GradientRange,
+  memoryOf,
+  normOf,
+  powerSum,
+  rangesOf,
+} from "./gradient_ranges.ts";
 
 /** Options of {@link clipGradNorm}. */
 export interface ClipGradNormOptions {
@@ -18,6 +26,18 @@ export interface ClipGradNormOptions {
   normType?: number;
   /** Throw when the norm is NaN or infinite, instead of scaling by it. Default false. */
   errorIfNonfinite?: boolean;
+}
+
+/** On a GPU norm and factor stay there: a step does not wait for them. */
+function clipOnDevice(device: Device, ranges: readonly GradientRange[], maxNorm: number, p: number): Tensor {
+  const sum = powerSum(device, ranges, p);
+  const norm = p === 2 ? sum.sqrt() : Number.isFinite(p) ? sum.pow(1 / p) : sum;
+  const factor = norm.add(1e-6).pow(-1).mul(maxNorm).clamp({ max: 1 });
+  for (const range of ranges) {
+    const memory = memoryOf(range);
+    binaryInto(memory, BINARY.mul, memory, factor.to({ dtype: memory.dtype }));
+  }
+  return norm.to({ dtype: ranges[0].first.dtype });
 }
 
 /**
@@ -51,6 +71,14 @@ export function clipGradNorm(
   if (ranges.length === 0) return fillInto(empty(cpuDevice(), [], "float32", "clipGradNorm"), 0);
   return noGrad(() =>
     tidy(() => {
+      const { first } = ranges[0];
+      const { device } = first.storage;
+      if (
+        device.type !== "cpu" && !errorIfNonfinite && ranges.every((range) => range.first.storage.device === device)
+      ) {
+        countChange(list, "clipGradNorm()");
+        return clipOnDevice(device, ranges, maxNorm, normType);
+      }
       const norm = normOf(ranges, normType);
       if (errorIfNonfinite && !Number.isFinite(norm)) {
         throw new AutogradError(
@@ -58,7 +86,6 @@ export function clipGradNorm(
             `{ errorIfNonfinite: false } to scale by it anyway`,
         );
       }
-      const { first } = ranges[0];
       // PyTorch's 1e-6 keeps the factor finite for gradients of zero.
       const factor = Math.min(maxNorm / (norm + 1e-6), 1);
       if (factor !== 1) {

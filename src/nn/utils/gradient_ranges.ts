@@ -45,8 +45,8 @@ export function rangesOf(parameters: Iterable<Tensor> | Tensor): GradientRange[]
   return ranges;
 }
 
-/** The sum of |x|^p, or for infinity the largest |x|, of ranges on one device. */
-function powerSum(device: Device, ranges: readonly GradientRange[], p: number): number {
+/** The sum of |x|^p, or for infinity the largest |x|, of ranges on one device: a float64 scalar there. */
+export function powerSum(device: Device, ranges: readonly GradientRange[], p: number): Tensor {
   const blocks = ranges.map(({ count }) => Math.ceil(count / AX.NORM_BLOCK));
   const partial = empty(device, [blocks.reduce((sum, n) => sum + n, 0)], "float64", "clipGradNorm");
   const { library } = device;
@@ -69,21 +69,26 @@ function powerSum(device: Device, ranges: readonly GradientRange[], p: number): 
     at += blocks[i];
   });
   const total = empty(device, [], "float64", "clipGradNorm");
-  return reduceInto(total, Number.isFinite(p) ? REDUCE.sum : REDUCE.max, partial, [0]).item();
+  return reduceInto(total, Number.isFinite(p) ? REDUCE.sum : REDUCE.max, partial, [0]);
 }
 
 /** The norm of all ranges as of one vector; for `p` infinity NaN or infinite when any value is. */
 export function normOf(ranges: readonly GradientRange[], p: number): number {
   const byDevice = Map.groupBy(ranges, ({ first }) => first.storage.device);
-  const parts = Array.from(byDevice, ([device, own]) => powerSum(device, own, p));
+  const parts = Array.from(byDevice, ([device, own]) => powerSum(device, own, p).item());
   if (!Number.isFinite(p)) return Math.max(...parts);
   const total = parts.reduce((sum, part) => sum + part, 0);
   return p === 2 ? Math.sqrt(total) : total ** (1 / p);
 }
 
+/** A range as one tensor. */
+export function memoryOf({ first, count, isFlat }: GradientRange): Tensor {
+  return isFlat ? viewOf(first, [count], [1], first.offset, "clip") : first;
+}
+
 /** An elementwise operation in the memory of a range. */
-export function changeInPlace({ first, count, isFlat }: GradientRange, op: number, alpha: number, beta: number): void {
-  const memory = isFlat ? viewOf(first, [count], [1], first.offset, "clip") : first;
+export function changeInPlace(range: GradientRange, op: number, alpha: number, beta: number): void {
+  const memory = memoryOf(range);
   unaryInto(memory, op, memory, alpha, beta);
 }
 
