@@ -49,6 +49,11 @@ export * as io from "./src/io/mod.ts";
 export * as nn from "./src/nn/mod.ts";
 export * as optim from "./src/optim/mod.ts";
 export { cat, stack } from "./src/ops/cat.ts";
+export {
+  type Float32MatmulPrecision,
+  getFloat32MatmulPrecision,
+  setFloat32MatmulPrecision,
+} from "./src/ops/product.ts";
 export { where } from "./src/ops/binary.ts";
 export { Tensor } from "./src/tensor.ts";
 export type { Operand } from "./src/tensor_elementwise.ts";

@@ -118,7 +118,7 @@ void check(const Case& c, const Multiply& multiply) {
 // Leading dimensions that are multiples of `unit`, and more than needed.
 ProductShape shapeOf(int32_t batch, int32_t m, int32_t n, int32_t k, int layout, int32_t unit) {
   const auto up = [&](int32_t x) { return (x + unit) / unit * unit; };
-  ProductShape s = {batch, m, n, k, layout >> 1, layout & 1, 0, 0, n + 1, 0, 0, 0};
+  ProductShape s = {batch, m, n, k, layout >> 1, layout & 1, 0, 0, n + 1, 0, 0, 0, 0};
   s.lda = up(s.transpose_a ? m : k);
   s.ldb = up(s.transpose_b ? k : n);
   s.batch_a = s.lda * (s.transpose_a ? k : m) + unit;
@@ -221,7 +221,19 @@ void checkPlans() {
 
 }  // namespace
 
-int main() {
+// One product, and what the library says about it.
+static int reportProduct() {
+  const std::vector<float> values = {1, 2, 3, 4};
+  const DeviceArray<float> there(values), out(values);
+  const ProductShape s = shapeOf(1, 1, 1, 1, 0, 1);
+  const ProductOperands<float> p = {out.data, there.data, there.data, nullptr, nullptr};
+  const int32_t status = multiplyFloat32(s, p, makeFinish(s, p, AX_EPILOGUE_NONE, 1, 0));
+  printf("%d: %s\n", status, lastError());
+  return 0;
+}
+
+int main(int count, char**) {
+  if (count > 1) return reportProduct();
   checkPlans();
   checkTensorTile<BFloat16Product, LargeTile, 3>("bfloat16, large tile");
   checkTensorTile<BFloat16Product, MiddleTile, 3>("bfloat16, middle tile");

@@ -22,7 +22,9 @@ int32_t multiprocessors() {
 
 namespace {
 
-int32_t multiply(const ProductShape& s, const ProductOperands<float>& p, const Finish<float>& f) { return multiplyFloat32(s, p, f); }
+int32_t multiply(const ProductShape& s, const ProductOperands<float>& p, const Finish<float>& f) {
+  return s.allow_tf32 != 0 ? multiplyTf32(s, p, f) : multiplyFloat32(s, p, f);
+}
 int32_t multiply(const ProductShape& s, const ProductOperands<double>& p, const Finish<double>& f) { return multiplyFloat64(s, p, f); }
 int32_t multiply(const ProductShape& s, const ProductOperands<BFloat16>& p, const Finish<BFloat16>& f) { return multiplyBFloat16(s, p, f); }
 int32_t multiply(const ProductShape& s, const ProductOperands<Float16>& p, const Finish<Float16>& f) { return multiplyFloat16(s, p, f); }

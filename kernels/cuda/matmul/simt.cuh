@@ -78,6 +78,10 @@ struct SimtOperand {
   }
 };
 
+// Where a thread's first groups begin. A warp is 4 x 8 threads: its quads of a are 64 bytes, those of b 128.
+AX_DEVICE int firstRowOfThread() { return (threadIdx.x / 64 * 4 + threadIdx.x % 32 / 8) * 4; }
+AX_DEVICE int firstColOfThread() { return (threadIdx.x / 32 % 2 * 8 + threadIdx.x % 8) * 4; }
+
 // Products of one tile in shared memory.
 template <class Tile, class T>
 AX_DEVICE void multiplyTile(T (&sums)[Tile::kGroupsM * 4][Tile::kGroupsN * 4], const T* tile_a, const T* tile_b, int row, int col) {
@@ -96,10 +100,10 @@ AX_DEVICE void multiplyTile(T (&sums)[Tile::kGroupsM * 4][Tile::kGroupsN * 4], c
   }
 }
 
-// Brings the sums to where they belong, one row of every thread at a time: registers have no index at run time, and what follows a sum
-// must stand once.
-template <class Tile, class T>
-AX_DEVICE void writeTile(const T (&sums)[Tile::kGroupsM * 4][Tile::kGroupsN * 4], T* strip, const Work<T>& work, const TilePlace& place, int row, int col) {
+// Hands the sums to `write(row, col, sum)`, with places in the tile, one row of every thread at a time: registers have no index at run time,
+// and what follows a sum must stand once.
+template <class Tile, class T, class Write>
+AX_DEVICE void writeTile(const T (&sums)[Tile::kGroupsM * 4][Tile::kGroupsN * 4], T* strip, int row, int col, const Write& write) {
 #pragma unroll 1
   for (int i = 0; i < Tile::kGroupsM * 4; ++i) {
     __syncthreads();
@@ -116,15 +120,7 @@ AX_DEVICE void writeTile(const T (&sums)[Tile::kGroupsM * 4][Tile::kGroupsN * 4]
     }
     __syncthreads();
 #pragma unroll 1
-    for (int e = threadIdx.x; e < Tile::kStrip; e += Tile::kThreads) {
-      const int32_t to_row = place.row + i / 4 * 64 + e / Tile::kN * 4 + i % 4, to_col = place.col + e % Tile::kN;
-      if (to_row >= work.s.m || to_col >= work.s.n) continue;
-      if (work.partials != nullptr) {
-        *partialOf(work, place.split, place.batch, to_row, to_col) = strip[e];
-      } else {
-        work.finish.store(place.batch, to_row, to_col, strip[e]);
-      }
-    }
+    for (int e = threadIdx.x; e < Tile::kStrip; e += Tile::kThreads) write(i / 4 * 64 + e / Tile::kN * 4 + i % 4, e % Tile::kN, strip[e]);
   }
 }
 
@@ -144,9 +140,7 @@ __global__ void AX_MAX_THREADS(Tile::kThreads, Tile::kBlocks)
       b + (s.transpose_b ? place.col * int64_t{s.ldb} + place.k : place.col + int64_t{place.k} * s.ldb), s.ldb, s.n - place.col, place.depth,
       s.transpose_b != 0, quads_b);
   T* const stages = reinterpret_cast<T*>(shared);
-  // A warp is 4 x 8 threads: its quads of a are 64 bytes, those of b 128.
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int row = (warp / 2 * 4 + lane / 8) * 4, col = (warp % 2 * 8 + lane % 8) * 4;
+  const int row = firstRowOfThread(), col = firstColOfThread();
   const int tiles = (place.depth + Tile::kDepth - 1) / Tile::kDepth;
   T sums[Tile::kGroupsM * 4][Tile::kGroupsN * 4] = {};
   if (tiles > 0) {
@@ -173,7 +167,15 @@ __global__ void AX_MAX_THREADS(Tile::kThreads, Tile::kBlocks)
     }
     __syncthreads();
   }
-  writeTile<Tile>(sums, stages, work, place, row, col);
+  writeTile<Tile>(sums, stages, row, col, [&](int tile_row, int tile_col, T sum) {
+    const int32_t to_row = place.row + tile_row, to_col = place.col + tile_col;
+    if (to_row >= s.m || to_col >= s.n) return;
+    if (work.partials != nullptr) {
+      *partialOf(work, place.split, place.batch, to_row, to_col) = sum;
+    } else {
+      work.finish.store(place.batch, to_row, to_col, sum);
+    }
+  });
 }
 
 }  // namespace AX_ISA

@@ -170,7 +170,7 @@ __global__ void AX_MAX_THREADS(Tile::kThreads, Tile::kBlocks) tensorProductKerne
     }
   }
   hw::waitForAllCopies();
-  __syncthreads();
+  __syncthreads();  // behind the last step's look ahead, whose fragments nobody uses
   float* const strip = reinterpret_cast<float*>(shared) + warp * 16 * Tile::kStripLd;
   writeSums<Tile>(sums, strip, work, place, place.row + row, place.col + col);
 }
