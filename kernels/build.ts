@@ -52,7 +52,7 @@ const EMULATED_COMPILE = [
 ];
 
 /** Sources of kernels/cpu that hold no code for an instruction-set level; all others there are compiled once for each. */
-const CPU_ONCE = new Set(["host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc", "sort.cc"]);
+const CPU_ONCE = new Set(["comm.cc", "host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc", "sort.cc"]);
 
 /** What can be built: the committed libraries, and the CUDA library for an emulated GPU. */
 type Target = Backend | "emulated";

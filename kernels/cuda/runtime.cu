@@ -5,6 +5,7 @@
 
 #include <mutex>
 
+#include "common/comm.h"
 #include "cuda/runtime.h"
 
 namespace ax {
@@ -60,7 +61,7 @@ int32_t synchronizeStream() {
   DeviceState* state;
   AX_TRY(currentState(&state));
   AX_TRY(checkCuda(cudaStreamSynchronize(state->stream), "finish the enqueued work"));
-  if (*state->flag == 0) return AX_OK;
+  if (*state->flag == 0) return commFailure();
   *state->flag = 0;
   return fail(AX_ERROR_INDEX, "an index tensor held a value outside its dimension in an operation before this one");
 }

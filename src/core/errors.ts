@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { LibraryError, NativeError, OutOfMemoryError } from "../../ffi/errors.ts";
+export { CollectiveError, LibraryError, NativeError, OutOfMemoryError } from "../../ffi/errors.ts";
 
 /** A tensor's shape does not fit the operation. */
 export class ShapeError extends TypeError {
@@ -31,24 +31,6 @@ export class ReleasedError extends Error {
  */
 export class AutogradError extends Error {
   override readonly name = "AutogradError";
-}
-
-/** A collective operation failed: a rank died, timed out, or called something else. */
-export class CollectiveError extends Error {
-  override readonly name = "CollectiveError";
-  /** The rank that the failure is about, or -1 when it is not known. */
-  readonly rank: number;
-  /** The operation, for example `all_reduce`. */
-  readonly op: string;
-  /** The user's source line that made the call, or an empty string. */
-  readonly callSite: string;
-
-  constructor(message: string, options: { rank: number; op: string; callSite?: string; cause?: unknown }) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.rank = options.rank;
-    this.op = options.op;
-    this.callSite = options.callSite ?? "";
-  }
 }
 
 /** A checkpoint or a weights file is missing, truncated or does not match. */

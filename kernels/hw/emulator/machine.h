@@ -90,6 +90,7 @@ struct Block {
   std::vector<std::unique_ptr<char[]>> shared_memory;
   unsigned char* dynamic_shared = nullptr;
   unsigned unfinished = 0;
+  uint32_t held_back = 0;  // how often its threads are passed over
 };
 
 // What the fibers need of the machine.
@@ -138,6 +139,7 @@ class Machine {
   friend void threadEntry();
 
   void makeResident();
+  bool isHeldBack(Block& block);
   void run(Thread* thread);
   void retire(Block* block);
   void abandon(const std::string& message);
