@@ -153,6 +153,14 @@ function emulatedJobs(directory: string, define: string): Job[] {
   }));
 }
 
+/** What emulated GPUs have instead of NCCL, for tests. */
+async function buildFakeNccl(directory: string): Promise<void> {
+  const args = [...EMULATED_COMPILE.filter((flag) => flag !== "-Wmissing-declarations")];
+  const source = "tests/kernels/fake_nccl.cc", object = `${directory}/fake_nccl.o`;
+  const objects = await compileAll([{ compiler: "g++", args, source, object }]);
+  await run("g++", ["-shared", ...objects, "-o", `${directory}/libnccl.so.2`]);
+}
+
 /** Where nvcc's static runtime lies. */
 async function cudaLinkFlags(): Promise<string[]> {
   const dryRun = await new Deno.Command("nvcc", { args: ["--dryrun", "-x", "cu", "/dev/null"], stderr: "piped" })
@@ -186,6 +194,7 @@ async function build(target: Target, { levels, architectures, isComplete }: Targ
   const define = `-DAX_ABI_HASH="${abi}"`;
   if (target === "emulated") {
     const objects = await compileAll(emulatedJobs(directory, define));
+    await buildFakeNccl(directory);
     return await link(`${ROOT}${directory}/${libraryName("cuda")}`, objects, ["-lpthread"], functions);
   }
   const jobs = target === "cpu"

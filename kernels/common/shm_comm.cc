@@ -274,14 +274,15 @@ int32_t ShmComm::breakWith(int32_t code, int failed_rank, const std::string& sen
 
 int32_t ShmComm::breakAsPeersDid(uint32_t failure) {
   const int32_t code = static_cast<int32_t>(failure & 0xff);
-  const int failed_rank = static_cast<int>(failure >> 8 & 0xff), reporter = static_cast<int>(failure >> 16 & 0xff);
+  const int failed_rank = static_cast<int8_t>(failure >> 8 & 0xff), reporter = static_cast<int>(failure >> 16 & 0xff);
   const char* what = code == AX_ERROR_TIMEOUT    ? " did not arrive in time"
                      : code == AX_ERROR_PEER     ? " died or left"
                      : code == AX_ERROR_MISMATCH ? " called another collective"
                                                  : " failed";
+  const std::string who = failed_rank < 0 ? "a rank" : rankName(failed_rank);
   return breakWith(code, failed_rank,
-                   rankName(reporter) + " gave up: " + rankName(failed_rank) + what + "; rank " + std::to_string(segment_.rank()) +
-                       " was in " + describe(signature_));
+                   rankName(reporter) + " gave up: " + who + what + "; rank " + std::to_string(segment_.rank()) + " was in " +
+                       describe(signature_));
 }
 
 int32_t ShmComm::breakForTimeout(Word word, uint32_t target) {
@@ -309,6 +310,7 @@ std::string ShmComm::rankName(int rank) const {
 }
 
 std::string ShmComm::describe(const CollectiveSignature& signature) const {
+  if (signature.number == 0) return "its first collective";
   char text[160];
   const unsigned long long count = signature.count;
   switch (signature.kind) {

@@ -45,7 +45,9 @@ async function readIfThere(path: string): Promise<string> {
 
 /** A hash of the command and of every file of the project that the compiler read, which it lists in `dependencies`. */
 async function inputsKey(command: string[], dependencies: string): Promise<string> {
-  const paths = dependencies.replace(/^[^:]*:/, "").split(/[\s\\]+/).filter((path) => /^(kernels|build)\//.test(path));
+  const paths = dependencies.replace(/^[^:]*:/, "").split(/[\s\\]+/).filter((path) =>
+    /^(kernels|build|tests)\//.test(path)
+  );
   const hashes = await Promise.all(paths.map(async (path) => {
     const text = await readIfThere(`${ROOT}${path}`);
     return `${path} ${await sha256(new TextEncoder().encode(text))}`;

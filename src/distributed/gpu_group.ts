@@ -15,8 +15,7 @@ import { IpcProcessGroup } from "./ipc_group.ts";
 import { type NativeProcessGroup, UnavailableError } from "./native_group.ts";
 import { NcclProcessGroup } from "./nccl_group.ts";
 import type { ProcessGroup, ReduceOp } from "./process_group.ts";
-import { connectStore, shareTexts } from "./rendezvous.ts";
-import type { StoreClient } from "./store.ts";
+import { Rendezvous } from "./rendezvous.ts";
 
 /** Above this NCCL is faster where it is there: it knows the topology, and NVSwitch adds for it. */
 const LARGEST_FOR_IPC = 16 << 20;
@@ -100,14 +99,14 @@ export class GpuProcessGroup implements ProcessGroup {
   readonly worldSize: number;
   readonly #small: NativeProcessGroup;
   readonly #large: NativeProcessGroup;
-  readonly #store: StoreClient;
+  readonly #rendezvous: Rendezvous;
 
-  private constructor(small: NativeProcessGroup, large: NativeProcessGroup, store: StoreClient) {
+  private constructor(small: NativeProcessGroup, large: NativeProcessGroup, rendezvous: Rendezvous) {
     this.rank = small.rank;
     this.worldSize = small.worldSize;
     this.#small = small;
     this.#large = large;
-    this.#store = store;
+    this.#rendezvous = rendezvous;
   }
 
   /**
@@ -126,15 +125,15 @@ export class GpuProcessGroup implements ProcessGroup {
       throw new LaunchError(`ACCELERATE_COLLECTIVES must be ipc or nccl, got "${choice}"`);
     }
     const mayShare = env("ACCELERATE_SHARE_GPU") === "1";
-    const store = await connectStore(environment, timeoutMs);
+    const rendezvous = await Rendezvous.open(environment, timeoutMs);
     try {
-      const texts = await shareTexts(store, environment, "gpu", describe(device), timeoutMs);
+      const texts = await rendezvous.shareTexts("gpu", describe(device));
       checkDescriptions(texts, localWorldSize, mayShare);
       const reasons: string[] = [];
       let ipc: NativeProcessGroup | undefined;
-      if (localWorldSize !== worldSize) reasons.push("the ranks are on several machines");
+      if (!rendezvous.isOneMachine) reasons.push("the ranks are on several machines");
       else if (choice !== "nccl") {
-        ipc = await IpcProcessGroup.create(environment, device, store, timeoutMs).catch((error) => {
+        ipc = await IpcProcessGroup.create(rendezvous, device).catch((error) => {
           if (!(error instanceof UnavailableError)) throw error;
           reasons.push(error.message);
           return undefined;
@@ -144,14 +143,14 @@ export class GpuProcessGroup implements ProcessGroup {
       let nccl: NativeProcessGroup | undefined;
       if (version === 0) reasons.push(lastError(device.library));
       else if (mayShare && version < SHARING_NCCL) reasons.push("NCCL before 2.30 cannot share a GPU between ranks");
-      else if (choice !== "ipc") nccl = await NcclProcessGroup.create(environment, device, store, timeoutMs);
+      else if (choice !== "ipc") nccl = await NcclProcessGroup.create(rendezvous, device);
       const small = ipc ?? nccl;
       if (small === undefined) {
         throw new LaunchError(`Cannot connect the GPUs of ${worldSize} ranks: ${reasons.join("; ")}`);
       }
-      return new GpuProcessGroup(small, nccl ?? small, store);
+      return new GpuProcessGroup(small, nccl ?? small, rendezvous);
     } catch (error) {
-      await store.close();
+      await rendezvous.close();
       throw error;
     }
   }
@@ -196,6 +195,6 @@ export class GpuProcessGroup implements ProcessGroup {
   async close(): Promise<void> {
     if (this.#large !== this.#small) await this.#large.close();
     await this.#small.close();
-    await this.#store.close();
+    await this.#rendezvous.close();
   }
 }

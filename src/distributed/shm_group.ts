@@ -8,16 +8,15 @@ import type { Device } from "../core/device.ts";
 import { LaunchError } from "../core/errors.ts";
 import type { DistributedEnvironment } from "./environment.ts";
 import { createCommunicator, NativeProcessGroup } from "./native_group.ts";
-import { connectStore, shareName } from "./rendezvous.ts";
-import type { StoreClient } from "./store.ts";
+import { Rendezvous } from "./rendezvous.ts";
 
 /** Ranks of one machine. */
 export class ShmProcessGroup extends NativeProcessGroup {
-  readonly #store: StoreClient;
+  readonly #rendezvous: Rendezvous;
 
-  private constructor(environment: DistributedEnvironment, device: Device, comm: number, store: StoreClient) {
+  private constructor(environment: DistributedEnvironment, device: Device, comm: number, rendezvous: Rendezvous) {
     super(environment, device, comm);
-    this.#store = store;
+    this.#rendezvous = rendezvous;
   }
 
   /**
@@ -37,19 +36,19 @@ export class ShmProcessGroup extends NativeProcessGroup {
           `available on the CPU. Start all processes on one machine`,
       );
     }
-    const store = await connectStore(environment, timeoutMs);
+    const rendezvous = await Rendezvous.open(environment, timeoutMs);
     try {
-      const name = await shareName(store, environment, "shm", timeoutMs);
+      const name = await rendezvous.shareName("shm");
       const comm = await createCommunicator(environment, device, { backend: AX.COMM_SHM, name, timeoutMs });
-      return new ShmProcessGroup(environment, device, comm, store);
+      return new ShmProcessGroup(environment, device, comm, rendezvous);
     } catch (error) {
-      await store.close();
+      await rendezvous.close();
       throw error;
     }
   }
 
   override async close(): Promise<void> {
     await super.close();
-    await this.#store.close();
+    await this.#rendezvous.close();
   }
 }

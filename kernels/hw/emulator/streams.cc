@@ -46,6 +46,8 @@ bool startNext(Stream& stream) {
     if (next.kernel != nullptr) {
       stream.active = std::make_shared<Launch>(*next.kernel);
       Machine::instance().add(stream.active);
+    } else if (next.attempt != nullptr) {
+      if (!next.attempt(next.data)) return progressed;
     } else if (next.work) {
       next.work();
     } else if (!next.is_wait) {
@@ -114,6 +116,15 @@ cudaError_t enqueue(Stream* stream, Operation operation) {
   }
   stream->queue.push_back(std::move(operation));
   return cudaSuccess;
+}
+
+cudaError_t enqueueAttempt(Stream* stream, Attempt attempt, void* data) {
+  Lock lock(runtime().lock);
+  startImporterThread();
+  Operation operation;
+  operation.attempt = attempt;
+  operation.data = data;
+  return enqueue(of(stream), std::move(operation));
 }
 
 cudaError_t forbidCapture() {
