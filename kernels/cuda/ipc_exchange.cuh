@@ -80,19 +80,18 @@ class Exchange {
 
   // False when the kernel must end at once.
   __device__ bool meet() {
-    AX_SHARED(uint32_t, has_failed);
+    AX_SHARED(uint32_t, has_failed, [2]);  // by the step's parity: the last one's may still be read when this one's is written
     if (has_given_up_) return false;
-    if (threadIdx.x == 0) has_failed = 0;
     ++step_;
+    if (threadIdx.x == 0) has_failed[step_ & 1] = 0;
     __syncthreads();  // all that the block has read and written comes before its post
     const int other = static_cast<int>(threadIdx.x);
     if (other < links_.world_size && other != links_.rank) {
       hw::releaseFlag(&control(other).posted[blockIdx.x].word[links_.rank], step_);
-      if (!await(&control(links_.rank).posted[blockIdx.x].word[other], other)) has_failed = 1;
+      if (!await(&control(links_.rank).posted[blockIdx.x].word[other], other)) has_failed[step_ & 1] = 1;
     }
     __syncthreads();
-    has_given_up_ = has_failed != 0;
-    __syncthreads();  // before the next meeting writes the word
+    has_given_up_ = has_failed[step_ & 1] != 0;
     return !has_given_up_;
   }
 

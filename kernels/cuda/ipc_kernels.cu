@@ -161,7 +161,7 @@ __global__ void AX_MAX_THREADS(kIpcThreads, 1) reduceKernel(const __grid_constan
   exchange.leave();
 }
 
-__global__ void AX_MAX_THREADS(kIpcThreads) copyKernel(const __grid_constant__ IpcLinks links, const __grid_constant__ CopyWork work) {
+__global__ void AX_MAX_THREADS(kIpcThreads, 1) copyKernel(const __grid_constant__ IpcLinks links, const __grid_constant__ CopyWork work) {
   Exchange exchange(links);
   const bool is_gather = work.mode == CopyMode::kAllGather, is_source = is_gather || work.root == links.rank;
   int64_t base = blockIdx.x * int64_t{work.chunk};
