@@ -36,7 +36,7 @@
 import "./ffi/prefetch.ts";
 
 export { Accelerator } from "./src/accelerator/accelerator.ts";
-export { device, type DeviceName, devices } from "./src/core/device.ts";
+export { defaultDevice, device, type DeviceName, devices, setDefaultDevice } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";
 export { type MemoryStats, memoryStats } from "./src/memory_stats.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { AX } from "./constants.ts";
-import { CollectiveError, NativeError, OutOfMemoryError } from "./errors.ts";
+import { CaptureError, CollectiveError, NativeError, OutOfMemoryError } from "./errors.ts";
 import { type Library, readCString } from "./library.ts";
 
 const text = new Uint8Array(1024);
@@ -33,6 +33,7 @@ export function nativeError(status: number, symbol: string, library: Library): E
     });
   }
   const message = `${sentence} (${symbol}, status ${status})`;
+  if (status === AX.ERROR_CAPTURE) return new CaptureError(`Cannot capture the step: ${message}`);
   const options = { symbol, code: status };
   return status === AX.ERROR_OUT_OF_MEMORY ? new OutOfMemoryError(message, options) : new NativeError(message, options);
 }
@@ -44,6 +45,7 @@ export function nativeError(status: number, symbol: string, library: Library): E
  * @param symbol Its name in accelerate.h.
  * @param library The library that was called.
  * @throws {NativeError} With the native sentence, the symbol and the code.
+ * @throws {CaptureError} When the call cannot be part of a recorded step.
  * @throws {OutOfMemoryError} When the device has no memory left.
  * @throws {CollectiveError} When a collective failed whose results the call would have used.
  */

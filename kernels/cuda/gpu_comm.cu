@@ -16,7 +16,7 @@ int32_t GpuComm::open(const CommOptions& options) {
   rank_ = options.rank;
   world_size_ = options.world_size;
   timeout_ms_ = options.timeout_ms;
-  AX_TRY(ax_device_select(device_));
+  AX_TRY(selectDevice(device_));
   if (options.name != nullptr && *options.name != '\0') {
     const int32_t status = control_.join(options.name, rank_, world_size_, timeout_ms_);
     noteFailedRank(control_.failedRank());
@@ -26,9 +26,7 @@ int32_t GpuComm::open(const CommOptions& options) {
   int least = 0, greatest = 0;
   AX_TRY(checkCuda(cudaDeviceGetStreamPriorityRange(&least, &greatest), "read the priorities of streams"));
   // Its few blocks go before those of computations that are waiting for an SM: other GPUs wait for them.
-  AX_TRY(checkCuda(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, greatest), "create the communication stream"));
-  AX_TRY(checkCuda(cudaEventCreateWithFlags(&before_, cudaEventDisableTiming), "create an event"));
-  return checkCuda(cudaEventCreateWithFlags(&after_, cudaEventDisableTiming), "create an event");
+  return checkCuda(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, greatest), "create the communication stream");
 }
 
 void GpuComm::close() {
@@ -37,8 +35,6 @@ void GpuComm::close() {
   if (has_control_) control_.close();
   if (!is_well) return;  // kernels of other ranks may still write into this rank's memory: it stays until the process ends
   release();
-  cudaEventDestroy(before_);
-  cudaEventDestroy(after_);
   cudaStreamDestroy(stream_);
 }
 
@@ -47,14 +43,14 @@ void GpuComm::close() {
 int32_t GpuComm::begin(int32_t kind, int32_t op, int32_t dtype, int32_t root, uint64_t count, double scale) {
   AX_TRY(failure());
   cudaStream_t compute;
+  AX_TRY(selectDevice(device_));
   AX_TRY(computeStream(&compute));
   if (has_control_) {
     const int32_t status = control_.record(kind, op, dtype, root, count, scale);
     if (status != AX_OK) return breakWith(status, control_.failedRank(), lastError());
   }
-  AX_TRY(checkCuda(cudaEventRecord(before_, compute), "record an event"));
   has_begun_ = true;
-  return checkCuda(cudaStreamWaitEvent(stream_, before_, 0), "wait for an event");
+  return orderAfter(stream_, compute);
 }
 
 int32_t GpuComm::end(cudaError_t error, const char* action) {
@@ -66,11 +62,10 @@ int32_t GpuComm::finish() {
   AX_TRY(failure());
   if (!has_begun_) return AX_OK;
   cudaStream_t compute;
+  AX_TRY(selectDevice(device_));
   AX_TRY(computeStream(&compute));
-  AX_TRY(checkCuda(cudaEventRecord(after_, stream_), "record an event"));
-  AX_TRY(checkCuda(cudaStreamWaitEvent(compute, after_, 0), "wait for an event"));
   has_begun_ = false;
-  return AX_OK;
+  return orderAfter(compute, stream_);
 }
 
 int32_t GpuComm::barrier() {
@@ -128,7 +123,7 @@ void GpuComm::startWatching() {
 }
 
 void GpuComm::watch() {
-  ax_device_select(device_);
+  selectDevice(device_);
   std::unique_lock<std::mutex> lock(watch_mutex_);
   while (is_watching_) {
     if (examine() != AX_OK) return;

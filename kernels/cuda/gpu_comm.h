@@ -1,4 +1,4 @@
-// What the communicators of GPUs share: a stream of their own, ordered with the compute stream by events; the announcement of every
+// What the communicators of GPUs share: a stream of their own, ordered with the compute stream; the announcement of every
 // collective to the ranks of this machine; and a thread that notices failures and ends what waits for ever.
 #ifndef AX_CUDA_GPU_COMM_H_
 #define AX_CUDA_GPU_COMM_H_
@@ -68,7 +68,6 @@ class GpuComm : public Comm {
   int device_ = 0, rank_ = 0, world_size_ = 1;
   int64_t timeout_ms_ = 0;
   cudaStream_t stream_ = nullptr;
-  cudaEvent_t before_ = nullptr, after_ = nullptr;
 
   std::thread watcher_;
   std::mutex watch_mutex_;

@@ -19,7 +19,6 @@ export const ENVIRONMENT = {
   ACCELERATE_CUDA_LIBRARY: "file of the CUDA library",
   ACCELERATE_NCCL_LIBRARY: "file of NCCL",
   ACCELERATE_COLLECTIVES: "ipc or nccl: what connects GPUs, when it is not to be chosen by their size",
-  ACCELERATE_SHARE_GPU: "1: several ranks may use one GPU, for tests",
   ACCELERATE_NUM_THREADS: "threads an operation may use on the CPU",
   ACCELERATE_ISA: "instruction set of the CPU library: baseline, avx2 or avx512",
   ACCELERATE_MIXED_PRECISION: "no, bf16, fp16 or fp8",
@@ -30,6 +29,7 @@ export const ENVIRONMENT = {
   ACCELERATE_MAIN_PROCESS_PORT: "launch: port of the key-value store",
   DENO_V8_FLAGS: "flags of V8; launch sets the size of its young generation when this is unset",
   MALLOC_ARENA_MAX: "malloc areas of the C library; launch sets 1 when this is unset",
+  ACCELERATE_SHARE_GPU: "1: several processes may use one GPU",
   CUDA_VISIBLE_DEVICES: "GPUs that this process may see",
   ACCELERATE_LAUNCHER_PID: "process id of the launcher, whose end ends this process",
 } as const;

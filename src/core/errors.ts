@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { CollectiveError, LibraryError, NativeError, OutOfMemoryError } from "../../ffi/errors.ts";
+export { CaptureError, CollectiveError, LibraryError, NativeError, OutOfMemoryError } from "../../ffi/errors.ts";
 
 /** A tensor's shape does not fit the operation. */
 export class ShapeError extends TypeError {
