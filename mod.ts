@@ -51,5 +51,5 @@ export * as optim from "./src/optim/mod.ts";
 export { cat, stack } from "./src/ops/cat.ts";
 export { where } from "./src/ops/binary.ts";
 export { Tensor } from "./src/tensor.ts";
-export type { Operand } from "./src/tensor_elementwise.ts";
+export type * from "./src/types.ts";
 export { scope, tidy } from "./src/tidy.ts";
