@@ -44,6 +44,7 @@ export function gpuEnvironment(collectives: "ipc" | "nccl", more: Record<string,
   };
   if (emulated !== undefined) {
     variables.ACCELERATE_CUDA_LIBRARY = emulated;
+    variables.CUDA_VISIBLE_DEVICES = "0,1,2";
     if (collectives === "nccl") variables.ACCELERATE_NCCL_LIBRARY = FAKE_NCCL;
   } else {
     variables.CUDA_VISIBLE_DEVICES = Deno.env.get("CUDA_VISIBLE_DEVICES") ?? "0";
@@ -68,9 +69,14 @@ const join = (timeoutMs) => joinProcessGroup(environment, device(gpu), timeoutMs
 const argumentsFor = (count: number): string[] => ["launch", "--cpu", "--num-processes", String(count), "a.ts"];
 
 /** Runs a script on ranks with GPUs, to its end. */
-export async function runGpuRanks(count: number, script: string, options: CommandOptions): Promise<CommandResult> {
+export async function runGpuRanks(
+  count: number,
+  script: string,
+  options: CommandOptions,
+  args: string[] = argumentsFor(count),
+): Promise<CommandResult> {
   using folder = new ScriptFolder({ "a.ts": PRELUDE + script });
-  return await runCli(argumentsFor(count), folder, options);
+  return await runCli(args, folder, options);
 }
 
 /** Starts a script on ranks with GPUs. */
