@@ -1,5 +1,6 @@
-// The backward pass on the tensor cores; simt_backward.cuh has the formulas. A block takes a tile of queries for dQ, or a tile of keys for dK and
-// dV, where it computes scores as keys times queries: either way P and dS are left operands of the next product in a warp's registers.
+// The backward pass on the tensor cores; simt_backward.cuh has the formulas. A block takes a tile of queries for dQ, or a tile of keys for
+// dK and dV, where it computes scores as keys times queries: either way P and dS are left operands of the next product in a warp's
+// registers.
 #ifndef AX_CUDA_ATTENTION_MMA_BACKWARD_CUH_
 #define AX_CUDA_ATTENTION_MMA_BACKWARD_CUH_
 #include "cuda/attention/mma_forward.cuh"
@@ -27,7 +28,8 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaQueryGradientKernel(AttentionP
   constexpr int kM = Sizes::kM, kKeys = Sizes::kKeys, kStages = Sizes::kStages;
   AX_DYNAMIC_SHARED(memory);
   const bool is_bfloat16 = x.dtype == AX_BFLOAT16;
-  const Tile q{reinterpret_cast<uint16_t*>(memory), is_bfloat16}, grad_out = q.from(Sizes::kQueries), stages = grad_out.from(Sizes::kQueries);
+  const Tile q{reinterpret_cast<uint16_t*>(memory), is_bfloat16}, grad_out = q.from(Sizes::kQueries);
+  const Tile stages = grad_out.from(Sizes::kQueries);
   const AttentionShape& s = x.s;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.q_len, Sizes::kQueries)), s.heads, 1, s.isCausal());
   const int kv_head = unit.head / x.group, q0 = unit.tile * Sizes::kQueries;
@@ -194,7 +196,7 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaKeyGradientKernel(AttentionPro
   const float scale = static_cast<float>(x.scale), exponent_scale = is_masked ? kLog2E : scale * kLog2E;
   // Made where it is needed: the registers are all taken.
   const auto extras = [&] {
-    float* const values = reinterpret_cast<float*>(memory + Sizes::kTileBytes) + static_cast<int>(threadIdx.x) / 32 * Sizes::Extras::kFloats;
+    float* const values = reinterpret_cast<float*>(memory + Sizes::kTileBytes) + warp * Sizes::Extras::kFloats;
     return typename Sizes::Extras{x, values, unit.batch, here.head};
   };
   Fragments<kM, kDim / 8> grad_k, grad_v;

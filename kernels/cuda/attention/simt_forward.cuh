@@ -61,7 +61,8 @@ __global__ void AX_MAX_THREADS(kThreads, 1) simtForwardKernel(AttentionProblem x
   const AttentionUnit unit(static_cast<int>(tilesOf(s.q_len, Tile::kRows)), s.heads, parts, s.isCausal());
   const int kv_head = unit.head / x.group, q0 = unit.tile * Tile::kRows;
   const int queries = s.q_len - q0 < Tile::kRows ? s.q_len - q0 : Tile::kRows, col0 = unit.part * Tile::kColumns;
-  const SimtRows<C> q{x.a.q, x.dtype, x.offset(s.q, unit.batch, unit.head) + int64_t{q0} * s.q.row, s.q.row, queries, static_cast<C>(x.scale)};
+  const int64_t first_q = x.offset(s.q, unit.batch, unit.head) + int64_t{q0} * s.q.row;
+  const SimtRows<C> q{x.a.q, x.dtype, first_q, s.q.row, queries, static_cast<C>(x.scale)};
   const SimtRows<C> k{x.a.k, x.dtype, x.offset(s.k, unit.batch, kv_head), s.k.row, s.k_len, C(1)};
   const SimtRows<C> v{x.a.v, x.dtype, x.offset(s.v, unit.batch, kv_head), s.v.row, s.k_len, C(1)};
   const int64_t first_row = x.firstRow(unit.batch, unit.head);
@@ -125,7 +126,8 @@ __global__ void AX_MAX_THREADS(kThreads, 1) simtForwardKernel(AttentionProblem x
 #pragma unroll
     for (int j = 0; j < 4; ++j) out[i][j] *= inverse;
   }
-  tile.store(x.a.out, x.dtype, x.offset(s.out, unit.batch, unit.head) + int64_t{q0} * s.out.row, s.out.row, out, C(1), queries, col0, s.v_dim);
+  const int64_t to = x.offset(s.out, unit.batch, unit.head) + int64_t{q0} * s.out.row;
+  tile.store(x.a.out, x.dtype, to, s.out.row, out, C(1), queries, col0, s.v_dim);
 }
 
 }  // namespace AX_ISA

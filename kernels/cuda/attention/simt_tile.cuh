@@ -245,7 +245,8 @@ struct SimtTile {
 #pragma unroll 1
     for (int e = static_cast<int>(threadIdx.x); e < kRows * kColumns; e += kThreads) {
       const int i = e / kColumns, j = e % kColumns;
-      if (i < rows && col0 + j < columns) storeElement(to, dtype, offset + i * stride + col0 + j, shared.weights[j * kLeftPitch + i] * scale);
+      if (i >= rows || col0 + j >= columns) continue;
+      storeElement(to, dtype, offset + i * stride + col0 + j, shared.weights[j * kLeftPitch + i] * scale);
     }
   }
 
