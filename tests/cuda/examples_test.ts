@@ -64,6 +64,8 @@ emulatedTest(
       const expected = numbersAfter("Loss", await launchEmulated(["--cpu", "--num-processes", "2", script], gpus));
       assertSameLosses(numbersAfter("Loss", printed), expected);
       assertMatch(await launchEmulated(["--gpu-ids", "1", script], gpus), /^0 cuda:0 NO 1$/m);
+      assertMatch(await launchEmulated([script], { ...gpus, CUDA_VISIBLE_DEVICES: "1" }), /^0 cuda:0 NO 1$/m);
+      assertMatch(await launchEmulated([script], { ...gpus, CUDA_VISIBLE_DEVICES: "" }), /^0 cpu NO 1$/m);
     }),
 );
 

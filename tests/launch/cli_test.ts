@@ -33,6 +33,15 @@ Deno.test("help, version and env", async () => {
   assertMatch(env.stdout, /NVIDIA GPUs +0/);
   assertStringIncludes(env.stdout, `${folder.path}/libaccelerate_cpu.so`);
   assert(!env.stdout.includes("hunter2"));
+  // That folder holds no CUDA library.
+  assertMatch(env.stdout, /NVIDIA driver +unknown: the CUDA library, which looks for it, cannot be loaded/);
+  const own = await runCli(["env"], folder, {
+    env: { ACCELERATE_LIBRARY_DIR: "", ACCELERATE_NCCL_LIBRARY: "/nowhere" },
+  });
+  assertEquals([own.code, own.stderr], [0, ""]);
+  assertMatch(own.stdout, /NVIDIA driver +(missing: libcuda\.so\.1 is not on the loader's path|CUDA \d+\.\d+)/);
+  assertMatch(own.stdout, /NCCL +missing: ACCELERATE_NCCL_LIBRARY names \/nowhere, which cannot be loaded: /);
+  assertMatch(own.stdout, /cuBLASLt +(\/|missing: libcublasLt\.so\.13 is neither on the loader's path)/);
   const nothing = await runCli([], folder);
   assertEquals([nothing.code, nothing.stdout], [2, general.stdout]);
 });
