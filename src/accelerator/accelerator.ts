@@ -271,11 +271,11 @@ export class Accelerator {
 
   /** Ends the job: waits for every rank and leaves the group. */
   async end(): Promise<void> {
+    for (const step of this.#capturedSteps.splice(0)) step.dispose();
     if (this.#group === undefined) return;
     const group = await this.#group;
     await group.barrier();
     this.#group = undefined;
-    for (const step of this.#capturedSteps.splice(0)) step.dispose();
     for (const reducer of this.#reducers.values()) reducer.close();
     this.#reducers.clear();
     await group.close();

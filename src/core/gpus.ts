@@ -16,7 +16,8 @@ export function countGpuNodes(deviceDirectory = "/dev"): number {
   try {
     return [...Deno.readDirSync(deviceDirectory)].filter(({ name }) => /^nvidia[0-9]+$/.test(name)).length;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
+    // Without permission to look, there is none to use either.
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return 0;
     throw error;
   }
 }

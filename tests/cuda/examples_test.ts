@@ -69,6 +69,18 @@ emulatedTest(
     }),
 );
 
+emulatedTest("a captured step averages gradients between GPUs", () =>
+  withFolder(async (folder) => {
+    const script = `${folder}/script.ts`;
+    await Deno.writeTextFile(
+      script,
+      `import { manualSeed } from "${EXAMPLES}../mod.ts";\nmanualSeed(3);\nawait import("${EXAMPLES}captured_step.ts");\n`,
+    );
+    const expected = numbersAfter("Loss", await launchEmulated(["--cpu", "--num-processes", "2", script]));
+    const printed = await launchEmulated([script], { ACCELERATE_EMULATED_GPUS: "2" });
+    assertSameLosses(numbersAfter("Loss", printed), expected);
+  }));
+
 /** An IDX file of digits: label k is a bright bar at row k. */
 async function writeDigits(folder: string, name: string, count: number): Promise<void> {
   const header = (...values: number[]): number[] => values.flatMap((value) => [0, 0, value >> 8, value & 255]);
