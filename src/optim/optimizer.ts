@@ -5,8 +5,8 @@
  */
 import type { Device } from "../core/device.ts";
 import { viewOf } from "../core/op.ts";
-import { CaptureError, DTypeError, ShapeError } from "../core/errors.ts";
-import { recording } from "../core/recording.ts";
+import { DTypeError, ShapeError } from "../core/errors.ts";
+import { recording, refuseRecording } from "../core/recording.ts";
 import { withScope } from "../core/scope.ts";
 import { contiguousStrides, formatShape, type Shape, sizeOf } from "../core/shape.ts";
 import { CATEGORY } from "../core/storage.ts";
@@ -14,6 +14,7 @@ import { bump } from "../core/version.ts";
 import { contiguous, copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { flatten, flatZeros, moveFlat, nextOffset } from "./flat.ts";
+import { recordStep } from "./recorded_step.ts";
 
 /** Parameters that share settings; a setting that is absent has the optimizer's default. */
 export type ParameterGroup<Settings> = { params: Iterable<Tensor> } & Partial<Settings>;
@@ -217,30 +218,15 @@ export abstract class Optimizer<Settings extends object> {
     }
   }
 
-  /** Makes the replays of a captured step count its steps. */
+  /** Tells the recording of a captured step what this one does on the host. */
   #record(): void {
-    const name = this.constructor.name;
-    if (!this.isRecordable) {
-      throw new CaptureError(
-        `Cannot record ${name}.step() in a captured step: its learning rate would not change any more`,
-      );
-    }
+    const { name } = this.constructor;
+    if (!this.isRecordable) refuseRecording(`${name}.step()`, "its learning rate would not change any more");
     for (const group of this.paramGroups) {
       for (const parameter of group.params) {
         if (parameter.grad === null) continue;
         const slot = this.#slots.get(parameter);
-        if (slot === undefined || slot.isFirst) {
-          throw new CaptureError(
-            `Cannot record ${name}.step() in a captured step: it makes the state of a parameter, which every replay would make ` +
-              `anew. Every parameter that the step trains must get a gradient in its first call`,
-          );
-        }
-        const before = { ...slot.numbers };
-        const advance = (): void => {
-          bump(parameter.storage, "an optimizer's step()");
-          this.advance(slot.numbers, group);
-        };
-        recording!.onReplay(advance, () => Object.assign(slot.numbers, before));
+        recordStep(recording!, name, parameter, slot, () => this.advance(slot!.numbers, group));
       }
     }
   }
