@@ -38,7 +38,7 @@ function describeCuda(): [string, string][] {
     text = readCString(bytes);
   } catch (error) {
     if (!(error instanceof LibraryError)) throw error;
-    return [["NVIDIA driver", "unknown: the CUDA library, which looks for it, cannot be loaded"]];
+    return [["NVIDIA driver", `unknown: the CUDA library, which looks for it, cannot be loaded (${error.message})`]];
   }
   const found = new Map<string, string[]>();
   for (const line of text.trimEnd().split("\n")) {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { emulatedTest, launchEmulated } from "../_support/emulated.ts";
+import { describeEmulated, emulatedTest, launchEmulated } from "../_support/emulated.ts";
 
 const EXAMPLES = new URL("../../examples/", import.meta.url).pathname;
 
@@ -80,6 +80,16 @@ emulatedTest("a captured step averages gradients between GPUs", () =>
     const printed = await launchEmulated([script], { ACCELERATE_EMULATED_GPUS: "2" });
     assertSameLosses(numbersAfter("Loss", printed), expected);
   }));
+
+emulatedTest("cli.ts env lists the GPUs", async () => {
+  const printed = await describeEmulated({
+    ACCELERATE_EMULATED_GPUS: "2",
+    ACCELERATE_EMULATED_MEMORY: String(2 ** 30),
+  });
+  assertMatch(printed, /^NVIDIA GPUs +2$/m);
+  assertMatch(printed, /^NVIDIA driver +CUDA 13\.0$/m);
+  assertMatch(printed, /^GPU 0 +Emulated GPU, compute capability \d+\.\d, 1024 MiB\nGPU 1 +Emulated GPU, /m);
+});
 
 /** An IDX file of digits: label k is a bright bar at row k. */
 async function writeDigits(folder: string, name: string, count: number): Promise<void> {

@@ -27,7 +27,9 @@ Deno.test("help, version and env", async () => {
   assert(!launch.stdout.includes("--num-machines"), "only what works is listed");
   assertEquals((await runCli(["help", "launch"], folder)).stdout, launch.stdout);
   assertMatch((await runCli(["--version"], folder)).stdout, /^\d+\.\d+\.\d+\n$/);
-  const env = await runCli(["env"], folder, { env: { ACCELERATE_STORE_SECRET: "hunter2" } });
+  const env = await runCli(["env"], folder, {
+    env: { ACCELERATE_STORE_SECRET: "hunter2", ACCELERATE_CUDA_LIBRARY: "" },
+  });
   assertEquals([env.code, env.stderr], [0, ""]);
   assertMatch(env.stdout, new RegExp(`deno +${Deno.version.deno}`));
   assertMatch(env.stdout, /NVIDIA GPUs +0/);
@@ -36,7 +38,7 @@ Deno.test("help, version and env", async () => {
   // That folder holds no CUDA library.
   assertMatch(env.stdout, /NVIDIA driver +unknown: the CUDA library, which looks for it, cannot be loaded/);
   const own = await runCli(["env"], folder, {
-    env: { ACCELERATE_LIBRARY_DIR: "", ACCELERATE_NCCL_LIBRARY: "/nowhere" },
+    env: { ACCELERATE_LIBRARY_DIR: "", ACCELERATE_CUDA_LIBRARY: "", ACCELERATE_NCCL_LIBRARY: "/nowhere" },
   });
   assertEquals([own.code, own.stderr], [0, ""]);
   assertMatch(own.stdout, /NVIDIA driver +(missing: libcuda\.so\.1 is not on the loader's path|CUDA \d+\.\d+)/);
