@@ -14,22 +14,6 @@ void trimBlocks();
 uint64_t cachedBlockBytes();
 uint64_t systemBlockBytes();
 
-// A block for the time of one call. Work that the call has enqueued may use it after it was given back: whoever gets it next enqueues
-// later. Must not be used while the storages' lock is held.
-class Workspace {
- public:
-  Workspace() = default;
-  ~Workspace();
-  Workspace(const Workspace&) = delete;
-  Workspace& operator=(const Workspace&) = delete;
-  int32_t take(uint64_t bytes);
-  void* address() const { return address_; }
-
- private:
-  void* address_ = nullptr;
-  uint64_t note_ = 0;
-};
-
 // After all work enqueued before; `host` may be reused on return.
 int32_t copyToHost(void* host, const void* device, uint64_t bytes);
 int32_t copyToDevice(void* device, const void* host, uint64_t bytes);

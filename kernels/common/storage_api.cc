@@ -57,17 +57,6 @@ int32_t resolveBytes(uint32_t id, double byte_offset, double bytes, void** addre
   return resolveUnits(id, byte_offset, bytes, 1, address);
 }
 
-int32_t Workspace::take(uint64_t bytes) {
-  std::lock_guard<SpinLock> guard(g_lock);
-  return allocateBlock(bytes, &address_, &note_);
-}
-
-Workspace::~Workspace() {
-  if (address_ == nullptr) return;
-  std::lock_guard<SpinLock> guard(g_lock);
-  releaseBlock(address_, note_);
-}
-
 }  // namespace ax
 
 using namespace ax;

@@ -22,7 +22,7 @@ int32_t chooseLibrary(bool* by_cublaslt) {
 #ifdef AX_EMULATED
 
 namespace ax {
-int32_t enqueueByCublasLt(const CublasLtProduct&) { return fail(AX_ERROR_UNSUPPORTED, "cuBLASLt cannot be used on an emulated GPU"); }
+int32_t enqueueByCublasLt(CublasLtProduct*, size_t) { return fail(AX_ERROR_UNSUPPORTED, "cuBLASLt cannot be used on an emulated GPU"); }
 }  // namespace ax
 
 #else
@@ -34,9 +34,9 @@ int32_t enqueueByCublasLt(const CublasLtProduct&) { return fail(AX_ERROR_UNSUPPO
 #include <string>
 #include <tuple>
 
-#include "common/device_memory.h"
 #include "cuda/dynamic_library.h"
 #include "cuda/runtime.h"
+#include "cuda/scratch.h"
 
 namespace ax {
 namespace {
@@ -174,7 +174,8 @@ int32_t prepare(const CublasLt& lt, Handle handle, const CublasLtProduct& produc
 
 }  // namespace
 
-int32_t enqueueByCublasLt(const CublasLtProduct& product) {
+int32_t enqueueByCublasLt(CublasLtProduct* given, size_t out_bytes) {
+  CublasLtProduct& product = *given;
   const CublasLt& lt = cublasLt();
   if (!lt.why.empty()) return fail(AX_ERROR_UNSUPPORTED, "ACCELERATE_MATMUL=cublaslt: %s", lt.why.c_str());
   const ProductShape& s = product.s;
@@ -199,14 +200,16 @@ int32_t enqueueByCublasLt(const CublasLtProduct& product) {
     prepared = fresh;
   }
 
-  Workspace workspace;
-  if (prepared.heuristic.workspace_bytes > 0) AX_TRY(workspace.take(prepared.heuristic.workspace_bytes));
+  void* workspace = nullptr;
+  const size_t workspace_bytes = (prepared.heuristic.workspace_bytes + 255) / 256 * 256;
+  if (workspace_bytes + out_bytes > 0) AX_TRY(scratch(workspace_bytes + out_bytes, &workspace));
+  if (product.out == nullptr) product.out = static_cast<char*>(workspace) + workspace_bytes;
   const float alpha32 = static_cast<float>(product.alpha), beta32 = static_cast<float>(product.beta);
   const bool is_double = product.dtype == AX_FLOAT64;
   const void* const alpha = is_double ? static_cast<const void*>(&product.alpha) : &alpha32;
   const void* const beta = is_double ? static_cast<const void*>(&product.beta) : &beta32;
   return checkLt(lt.multiply(handle, prepared.description, alpha, product.b, prepared.b, product.a, prepared.a, beta, product.out, prepared.out,
-                             product.out, prepared.out, &prepared.heuristic.algorithm, workspace.address(), prepared.heuristic.workspace_bytes, stream),
+                             product.out, prepared.out, &prepared.heuristic.algorithm, workspace, prepared.heuristic.workspace_bytes, stream),
                  "multiply");
 }
 
