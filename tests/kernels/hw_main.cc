@@ -1,5 +1,5 @@
 // Prints one line for each check of kernels/hw/conformance.cu and, for an emulated GPU, for each misuse that it must find: its name, a tab,
-// and how many results are wrong. On a real GPU: nvcc -std=c++17 -arch=native -I kernels -x cu kernels/hw/conformance.cu tests/kernels/hw_main.cc
+// and how many results are wrong.
 #include <stdio.h>
 
 #include "hw/async_copy.h"
@@ -101,10 +101,29 @@ void checkMisuse() {
 }  // namespace
 #endif
 
+namespace {
+
+int run(const std::vector<hw::ConformanceCheck>& checks) {
+  int failures = 0;
+  for (const hw::ConformanceCheck& check : checks) {
+    const int count = check.countFailures();
+    printf("%s\t%d\n", check.primitive, count);
+    failures += count;
+  }
+  return failures;
+}
+
+}  // namespace
+
 int main() {
-  for (const hw::ConformanceCheck& check : hw::conformanceChecks()) printf("%s\t%d\n", check.primitive, check.countFailures());
-#ifndef __CUDACC__
+  int failures = run(hw::conformanceChecks());
+#ifdef __CUDACC__
+  int major = 0;
+  if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0) != cudaSuccess) return 1;
+  if (major == 9) failures += run(hw::hopperChecks());
+#else
+  failures += run(hw::hopperChecks());
   checkMisuse();
 #endif
-  return 0;
+  return failures == 0 ? 0 : 1;
 }

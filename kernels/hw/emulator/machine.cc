@@ -11,9 +11,16 @@
 namespace hw::emulator {
 namespace {
 
-constexpr int kPoison = 0xff;  // NaN in every floating dtype, -1 as an integer
 constexpr size_t kMaxResidentBlocks = 3;
 constexpr unsigned kBarriers = 16;
+constexpr uint32_t kEarlyLanding = 8;  // one step in so many lets a load of a tile land before it must
+
+// Empty groups of copies may be left, for a pipeline closes one in every turn.
+bool hasWorkUnderWay(const Thread& thread) {
+  const auto is_open = [](const auto& groups) { return std::any_of(groups.begin(), groups.end(), [](auto& group) { return !group.empty(); }); };
+  return !thread.open_copies.empty() || !thread.open_stores.empty() || !thread.open_products.empty() || is_open(thread.copy_groups) ||
+         is_open(thread.store_groups) || is_open(thread.product_groups);
+}
 
 uint64_t& generator() {
   static uint64_t state = [] {
@@ -35,18 +42,18 @@ uint32_t randomBelow(uint32_t limit) {
   return static_cast<uint32_t>((x >> 32) * limit >> 32);
 }
 
+Thread* g_current = nullptr;
+
 Machine& Machine::instance() {
   static Machine* const machine = new Machine;
   return *machine;
 }
 
-Thread& currentThread() { return *Machine::instance().current_; }
-
 // The first function on a fiber's stack.
 void threadEntry() {
   Machine& machine = Machine::instance();
-  machine.current_->block->launch->body();
-  Thread* const thread = machine.current_;
+  g_current->block->launch->body();
+  Thread* const thread = g_current;
   thread->is_done = true;
   void* nowhere;
   ax_hw_switch(&nowhere, machine.scheduler_);
@@ -55,7 +62,7 @@ void threadEntry() {
 
 void wait(WaitList& list, const char* what) {
   Machine& machine = Machine::instance();
-  Thread* const thread = machine.current_;
+  Thread* const thread = g_current;
   thread->waits_for = what;
   list.threads.push_back(thread);
   ax_hw_switch(&thread->stack_pointer, machine.scheduler_);
@@ -69,7 +76,7 @@ void wakeAll(WaitList& list) {
 
 void yield() {
   Machine& machine = Machine::instance();
-  Thread* const thread = machine.current_;
+  Thread* const thread = g_current;
   thread->is_yielding = true;
   machine.ready_.push_back(thread);
   ax_hw_switch(&thread->stack_pointer, machine.scheduler_);
@@ -77,7 +84,7 @@ void yield() {
 
 void failKernel(const std::string& message) {
   Machine& machine = Machine::instance();
-  const Thread& thread = *machine.current_;
+  const Thread& thread = *g_current;
   const uint3 block = thread.block->index;
   char where[128];
   snprintf(where, sizeof where, "block (%u, %u, %u), thread (%u, %u, %u): ", block.x, block.y, block.z, thread.index.x, thread.index.y,
@@ -208,9 +215,9 @@ void Machine::run(Thread* thread) {
     thread->stack_pointer = startOf(thread->stack, threadEntry);
   }
   thread->waits_for = nullptr;
-  current_ = thread;
+  g_current = thread;
   ax_hw_switch(&scheduler_, thread->stack_pointer);
-  current_ = nullptr;
+  g_current = nullptr;
 }
 
 void Machine::retire(Block* block) {
@@ -221,10 +228,28 @@ void Machine::retire(Block* block) {
   resident_.erase(std::find_if(resident_.begin(), resident_.end(), [=](auto& known) { return known.get() == block; }));
 }
 
+bool Machine::hasLandings() const {
+  return std::any_of(resident_.begin(), resident_.end(), [](auto& block) { return !block->landings.empty(); });
+}
+
+// Lets one load of a tile land, of any block.
+void Machine::landOne() {
+  if (!hasLandings()) return;
+  Block* block;
+  do {
+    block = resident_[randomBelow(static_cast<uint32_t>(resident_.size()))].get();
+  } while (block->landings.empty());
+  const uint32_t chosen = randomBelow(static_cast<uint32_t>(block->landings.size()));
+  const PendingWork landing = std::move(block->landings[chosen]);
+  block->landings.erase(block->landings.begin() + chosen);
+  landing();
+}
+
 bool Machine::step() {
   if (launches_.empty()) return false;
   makeResident();
-  if (ready_.empty()) {
+  if (ready_.empty() || randomBelow(kEarlyLanding) == 0) landOne();
+  if (ready_.empty() && !hasLandings()) {
     abandon("deadlock: " + describeWaiting());
     return true;
   }
@@ -242,12 +267,16 @@ bool Machine::step() {
     yields_in_row_ = thread->is_yielding ? yields_in_row_ + 1 : 0;
     thread->is_yielding = false;
     if (!thread->is_done) continue;
-    if (!thread->open_copies.empty() || !thread->copy_groups.empty()) {
-      abandon("a thread ended before its asynchronous copies");
+    if (hasWorkUnderWay(*thread)) {
+      abandon("a thread ended before its asynchronous copies, stores or products");
       return true;
     }
     giveStack(thread->stack);
     if (--thread->block->unfinished == 0) {
+      if (!thread->block->landings.empty()) {
+        abandon("a block ended before its loads of tiles");
+        return true;
+      }
       retire(thread->block);
       break;
     }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -24,6 +25,7 @@ struct Block;
 struct Thread;
 
 constexpr unsigned kWarpSize = 32;
+constexpr int kPoison = 0xff;  // NaN in every floating dtype, -1 as an integer
 constexpr size_t kMaxExchangedBytes = 64;
 
 // Threads that wait for the same thing.
@@ -58,6 +60,9 @@ struct PendingCopy {
   uint32_t bytes, source_bytes;
 };
 
+// Work that the thread has begun and that happens when it waits for it.
+using PendingWork = std::function<void()>;
+
 struct Thread {
   Block* block = nullptr;
   uint3 index{};
@@ -66,7 +71,11 @@ struct Thread {
   char* stack = nullptr;
   bool is_done = false, is_yielding = false;
   const char* waits_for = nullptr;
+  bool has_fenced_products = false;
   std::vector<PendingCopy> open_copies;                 // not committed yet
+  std::vector<PendingWork> open_stores, open_products;
+  std::vector<std::vector<PendingWork>> store_groups, product_groups;
+  std::map<float*, std::vector<float>> product_sums;    // what accumulators hold while products are under way
   std::vector<std::vector<PendingCopy>> copy_groups;    // committed, the oldest first
 };
 
@@ -95,11 +104,16 @@ struct Block {
   std::vector<SharedVariable> shared_variables;
   std::vector<std::unique_ptr<char[]>> shared_memory;
   unsigned char* dynamic_shared = nullptr;
+  std::vector<PendingWork> landings;  // loads of tiles that have not landed
+  WaitList phase_waiters;
   unsigned unfinished = 0;
 };
 
+// The thread that runs. Kernels ask for it at every threadIdx.
+extern Thread* g_current;
+inline Thread& currentThread() { return *g_current; }
+
 // What the fibers need of the machine.
-Thread& currentThread();
 
 // The current thread waits until somebody wakes the list. `what` says for whom the report of a deadlock is made.
 void wait(WaitList& list, const char* what);
@@ -145,10 +159,11 @@ class Machine {
   friend void wakeAll(WaitList&);
   friend void yield();
   friend void failKernel(const std::string&);
-  friend Thread& currentThread();
   friend void threadEntry();
 
   void makeResident();
+  void landOne();
+  bool hasLandings() const;
   void run(Thread* thread);
   void retire(Block* block);
   void abandon(const std::string& message);
@@ -157,7 +172,6 @@ class Machine {
   std::vector<std::shared_ptr<Launch>> launches_;
   std::vector<std::unique_ptr<Block>> resident_;
   std::vector<Thread*> ready_;
-  Thread* current_ = nullptr;
   void* scheduler_ = nullptr;
   unsigned yields_in_row_ = 0;
   std::string error_;
