@@ -171,13 +171,15 @@ __global__ void AX_MAX_THREADS(256, sizeof(typename P::T) == 8 ? 1 : 2) convolut
   const int32_t group = static_cast<int32_t>(rest), k0 = split * cut.split_depth;
   const int32_t k_end = static_cast<int32_t>(min(int64_t{problem.k}, int64_t{k0} + cut.split_depth));
   // Elements of a lie along k, so neighbouring threads take neighbours on k; those of b along the columns.
-  const int32_t a_place = threadIdx.x % Tile::kDepth, a_row = threadIdx.x / Tile::kDepth, b_col = threadIdx.x % Tile::kN, b_place = threadIdx.x / Tile::kN;
+  const int32_t a_place = threadIdx.x % Tile::kDepth, a_row = threadIdx.x / Tile::kDepth;
+  const int32_t b_col = threadIdx.x % Tile::kN, b_place = threadIdx.x / Tile::kN;
   const typename P::Column column = problem.column(min(col0 + b_col, n - 1));
   T part_a[kPart], part_b[kPart];
   const auto load = [&](int32_t k) {
 #pragma unroll
     for (int i = 0; i < kPart; ++i) {
-      const int32_t row = row0 + a_row + i * (Tile::kThreads / Tile::kDepth), k_a = k + a_place, k_b = k + b_place + i * (Tile::kThreads / Tile::kN);
+      const int32_t row = row0 + a_row + i * (Tile::kThreads / Tile::kDepth), k_a = k + a_place;
+      const int32_t k_b = k + b_place + i * (Tile::kThreads / Tile::kN);
       part_a[i] = row < m && k_a < k_end ? problem.a(group, row, k_a) : T(0);
       part_b[i] = col0 + b_col < n && k_b < k_end ? problem.b(group, column, k_b) : T(0);
     }
@@ -215,7 +217,8 @@ __global__ void AX_MAX_THREADS(256, sizeof(typename P::T) == 8 ? 1 : 2) convolut
 // Adds the parts of every sum in order.
 template <class P>
 __global__ void AX_MAX_THREADS(kThreads) addConvolutionPartsKernel(const __grid_constant__ P problem, ConvolutionCut<typename P::T> cut) {
-  const unsigned m = static_cast<unsigned>(problem.m), n = static_cast<unsigned>(problem.n), count = static_cast<unsigned>(problem.s.groups) * m * n;
+  const unsigned m = static_cast<unsigned>(problem.m), n = static_cast<unsigned>(problem.n);
+  const unsigned count = static_cast<unsigned>(problem.s.groups) * m * n;
   for (unsigned i = blockIdx.x * kThreads + threadIdx.x; i < count; i += kThreads * gridDim.x) {
     typename P::T sum = cut.partials[i];
     for (int32_t split = 1; split < cut.splits; ++split) sum += cut.partials[int64_t{split} * count + i];

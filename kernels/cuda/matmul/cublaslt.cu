@@ -148,8 +148,8 @@ int32_t makeLayout(const CublasLt& lt, MatrixLayout* layout, int32_t dtype, int3
 int32_t prepare(const CublasLt& lt, Handle handle, const CublasLtProduct& product, Prepared* prepared) {
   const ProductShape& s = product.s;
   const bool is_double = product.dtype == AX_FLOAT64, is_tf32 = product.dtype == AX_FLOAT32 && s.allow_tf32 != 0;
-  AX_TRY(checkLt(lt.createDescription(&prepared->description, is_double ? kCompute64 : is_tf32 ? kComputeTf32 : kCompute32, is_double ? kReal64 : kReal32),
-                 "describe a product"));
+  const ComputeKind compute = is_double ? kCompute64 : is_tf32 ? kComputeTf32 : kCompute32;
+  AX_TRY(checkLt(lt.createDescription(&prepared->description, compute, is_double ? kReal64 : kReal32), "describe a product"));
   AX_TRY(checkLt(lt.setDescription(prepared->description, kTransposeA, &s.transpose_b, sizeof s.transpose_b), "describe a product"));
   AX_TRY(checkLt(lt.setDescription(prepared->description, kTransposeB, &s.transpose_a, sizeof s.transpose_a), "describe a product"));
   AX_TRY(makeLayout(lt, &prepared->b, product.dtype, s.transpose_b ? s.k : s.n, s.transpose_b ? s.n : s.k, s.ldb, s.batch, s.batch_b));
