@@ -11,7 +11,7 @@
 import { type HeaderFunction, parseHeader } from "../tools/header.ts";
 import { type Backend, checkPrebuilt, libraryName, PREBUILT, recordChecksums } from "./toolchain/checksums.ts";
 import { compileAll, type Job, ROOT, run } from "./toolchain/compile.ts";
-import { EMULATED, emulatedJobs, librarySources } from "./toolchain/emulated.ts";
+import { buildFakeNccl, EMULATED, emulatedJobs, librarySources } from "./toolchain/emulated.ts";
 import { dispatchSource, type Level, LEVELS } from "./toolchain/levels.ts";
 import { formatResources, listSpills, readResources, REGISTER_TABLE } from "./toolchain/ptxas.ts";
 import { ARCHITECTURES, buildConformance, cudaLinkFlags, NVCC_COMPILE } from "./toolchain/nvcc.ts";
@@ -23,7 +23,7 @@ const CPU_COMPILE = [...COMPILE, ...WARNINGS, "-ffp-contract=fast", "-fno-math-e
 const LINK = ["-shared", "-s", "-Wl,-z,nodelete", "-Wl,--gc-sections", "-static-libstdc++", "-static-libgcc"];
 
 /** Sources of kernels/cpu that hold no code for an instruction-set level; all others there are compiled once for each. */
-const CPU_ONCE = new Set(["host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc", "sort.cc"]);
+const CPU_ONCE = new Set(["comm.cc", "host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc", "sort.cc"]);
 
 /** What can be built: the committed libraries, and the CUDA library for an emulated GPU. */
 type Target = Backend | "emulated";
@@ -128,6 +128,7 @@ async function build(target: Target, { levels, architectures, isComplete }: Targ
   const define = abiDefine(abi);
   if (target === "emulated") {
     const objects = await compileAll(emulatedJobs(librarySources(), [define]));
+    await buildFakeNccl();
     return await link(`${ROOT}${directory}/${libraryName("cuda")}`, objects, ["-lpthread"], functions);
   }
   const jobs = target === "cpu"

@@ -39,6 +39,14 @@ export function librarySources(): string[] {
   return [...cudaSources(), ...sourcesIn("common", ".cc")];
 }
 
+/** Builds what emulated GPUs have instead of NCCL, for tests: libnccl.so.2 in a folder. */
+export async function buildFakeNccl(): Promise<void> {
+  const args = EMULATED_COMPILE.filter((flag) => flag !== "-Wmissing-declarations");
+  const source = "tests/kernels/fake_nccl.cc", object = `${EMULATED}/fake_nccl.o`;
+  const objects = await compileAll([{ compiler: "g++", args, source, object }]);
+  await run("g++", ["-shared", ...objects, "-o", `${EMULATED}/libnccl.so.2`]);
+}
+
 /** Builds a program from sources of the project, for the emulated GPU, and returns its path. */
 export async function buildEmulatedProgram(name: string, sources: string[]): Promise<string> {
   await Deno.mkdir(`${ROOT}${EMULATED}`, { recursive: true });

@@ -17,6 +17,8 @@ export const ENVIRONMENT = {
   ACCELERATE_LIBRARY_DIR: "folder of the native libraries",
   ACCELERATE_CPU_LIBRARY: "file of the CPU library",
   ACCELERATE_CUDA_LIBRARY: "file of the CUDA library",
+  ACCELERATE_NCCL_LIBRARY: "file of NCCL",
+  ACCELERATE_COLLECTIVES: "ipc or nccl: what connects GPUs, when it is not to be chosen by their size",
   ACCELERATE_NUM_THREADS: "threads an operation may use on the CPU",
   ACCELERATE_ISA: "instruction set of the CPU library: baseline, avx2 or avx512",
   ACCELERATE_MATMUL: "whose kernels multiply matrices on a GPU: own (the default) or cublaslt, for comparisons",
