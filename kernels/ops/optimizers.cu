@@ -167,7 +167,7 @@ int32_t run(const Call& call, const Rule& rule) {
   const bool decoupled = (call.flags & AX_STEP_DECOUPLED_DECAY) != 0;
   const Step<T, CompiledRule<T, Rule>> step{rule, decoupled ? static_cast<T>(1 - lr * decay) : T(1), decoupled ? T(0) : static_cast<T>(decay),
                            static_cast<T>(call.hyper[2])};
-  StepRange range{call.dtype, 0, static_cast<int64_t>(call.count), nullptr, nullptr, {}};
+  StepRange range{call.dtype, 0, static_cast<int64_t>(call.count), nullptr, nullptr, {}, nullptr};
   AX_TRY(resolveRange(call.parameter, call.parameter_offset, call, &range.parameter));
   AX_TRY(resolveRange(call.gradient, call.gradient_offset, call, &range.gradient));
   for (uint32_t id : call.states) {
