@@ -12,6 +12,7 @@ import { bump } from "../core/version.ts";
 import { contiguous, copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { flatten, flatZeros, nextOffset } from "./flat.ts";
+import { MASTER, updateMaster } from "./master.ts";
 
 /** Parameters that share settings; a setting that is absent has the optimizer's default. */
 export type ParameterGroup<Settings> = { params: Iterable<Tensor> } & Partial<Settings>;
@@ -46,6 +47,8 @@ interface Slot {
   readonly offset: number;
   readonly numbers: StateNumbers;
   isFirst: boolean;
+  /** When the parameter was last equal to its rounded master. */
+  masteredAt: number;
 }
 
 /** PyTorch's layout of an optimizer's state: parameters are numbered through all groups. */
@@ -138,6 +141,11 @@ export abstract class Optimizer<Settings extends object> {
     return parameter.shape;
   }
 
+  /** Whether the parameter's steps are taken on a float32 copy, with states of float32. */
+  protected keepsMaster(_settings: Settings, _parameter: Tensor): boolean {
+    return false;
+  }
+
   /** What fills new state tensors. */
   protected initialState(_settings: Settings): number {
     return 0;
@@ -187,7 +195,11 @@ export abstract class Optimizer<Settings extends object> {
         if (parameter.grad === null) continue;
         const gradient = usable(parameter.grad, parameter);
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
+        if (parameter.storage.changedAt !== slot.masteredAt && MASTER in slot.buffers) {
+          updateMaster(this.#stateView(parameter, slot, MASTER), parameter);
+        }
         bump(parameter.storage, "an optimizer's step()");
+        slot.masteredAt = parameter.storage.changedAt;
         this.advance(slot.numbers, group);
         if (run !== null && this.isElementwise && continues(run, parameter, gradient, slot)) {
           run.count = slot.offset - run.stateOffset + parameter.size;
@@ -218,8 +230,20 @@ export abstract class Optimizer<Settings extends object> {
     const buffers: Record<string, Tensor> = {};
     let offset = 0;
     for (const parameter of members) {
-      this.#slots.set(parameter, { buffers, offset, numbers: this.initialNumbers(), isFirst: true });
+      this.#slots.set(parameter, {
+        buffers,
+        offset,
+        numbers: this.initialNumbers(),
+        isFirst: true,
+        masteredAt: parameter.storage.changedAt,
+      });
       offset = nextOffset(offset, parameter.size);
+    }
+    if (this.keepsMaster(group, wanted)) {
+      buffers[MASTER] = flatZeros(wanted, offset, CATEGORY.optimizer, "float32");
+      for (const parameter of members) {
+        copyInto(this.#stateView(parameter, this.#slots.get(parameter)!, MASTER), parameter);
+      }
     }
     this.#addBuffers(buffers, offset, group, wanted);
     return this.#slots.get(wanted)!;
@@ -229,7 +253,7 @@ export abstract class Optimizer<Settings extends object> {
     for (const name of this.stateNames(group, like)) {
       if (name in buffers) continue;
       const length = this.isElementwise ? size : sizeOf(this.stateShape(name, like));
-      buffers[name] = flatZeros(like, length, CATEGORY.optimizer);
+      buffers[name] = flatZeros(like, length, CATEGORY.optimizer, buffers[MASTER]?.dtype);
       const value = this.initialState(group);
       if (value !== 0) fillInto(buffers[name], value);
     }
@@ -301,8 +325,10 @@ export abstract class Optimizer<Settings extends object> {
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
         for (const name of Object.keys(slot.numbers)) slot.numbers[name] = Number(saved[name]);
         slot.isFirst = false;
+        slot.masteredAt = -1; // what was loaded may be older or newer than the parameter
         for (const name of Object.keys(slot.buffers)) {
           const value = saved[name];
+          if (value === undefined && name === MASTER) continue; // saved without: it stays the parameter
           const view = this.#stateView(parameter, slot, name);
           if (typeof value !== "object" || value.size !== view.size) {
             throw new RangeError(
