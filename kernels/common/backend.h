@@ -12,7 +12,7 @@
 //   Team::kHoldsRows. team.expSum<C>(count, x, &top) is the sum of exp(x[i] - top), top being the largest x[i].
 //   team.output(row, slot) is what team.write(output, count, f) assigns f(i) to; team.writeExcept(output, count, j, f, g) takes g(j)
 //   for element j. Where Team::kHoldsRows, an output may be indexed and assigned to before, and lie in the slot of an input.
-//   team.store(row, output, cols) ends an output. team.totals(row, cols, slot) gives sums that begin at 0; team.storeTotals ends them.
+//   team.copy(to, from, count) copies elements. team.store(row, output, cols) ends an output. team.totals(row, cols, slot) gives sums that begin at 0; team.storeTotals ends them.
 // - forEachColumns(outer, size, inner, body): body(o, first, width) for blocks of at most kColumnBlock columns of (outer, size, inner).
 // - sumInto<T>(out, count, scale, f): *out = scale * sum of f(i).
 // - forEachLine(lines, elements, body): body(line) for lines that are walked by one thread each.

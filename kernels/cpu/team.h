@@ -137,6 +137,11 @@ class Team {
     to[special] = value;
   }
 
+  template <class T>
+  void copy(T* to, const T* from, int64_t count) const {
+    each(count, [=](int64_t i) { to[i] = from[i]; });
+  }
+
   template <class C>
   C* totals(C* row, int64_t count, int) const {
     each(count, [=](int64_t i) { row[i] = C(0); });

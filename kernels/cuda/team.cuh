@@ -199,6 +199,17 @@ class Team {
   template <class T>
   AX_DEVICE void store(T*, const OutputRow<T, kPack>&, int64_t) const {}
 
+  template <class T>
+  AX_DEVICE void copy(T* to, const T* from, int64_t count) const {
+    constexpr int kCopied = 16 / static_cast<int>(sizeof(T));
+    if (count % kCopied == 0 && (reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % 16 == 0) {
+#pragma unroll 1
+      for (int64_t i = rank_ * kCopied; i < count; i += size_ * kCopied) storePack(to + i, loadPack<kCopied>(from + i));
+    } else {
+      each(count, [=](int64_t i) { to[i] = from[i]; });
+    }
+  }
+
   // Running sums of a row's elements over several rows: zero at first, and written by storeTotals().
   template <class C>
   AX_DEVICE auto totals(C* row, int64_t count, int slot) const {
