@@ -36,7 +36,7 @@
 import "./ffi/prefetch.ts";
 
 export { Accelerator } from "./src/accelerator/accelerator.ts";
-export { device, type DeviceName, devices } from "./src/core/device.ts";
+export { defaultDevice, device, type DeviceName, devices, setDefaultDevice } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";
 export { type MemoryStats, memoryStats } from "./src/memory_stats.ts";
@@ -48,8 +48,15 @@ export { einsum } from "./src/einsum.ts";
 export * as io from "./src/io/mod.ts";
 export * as nn from "./src/nn/mod.ts";
 export * as optim from "./src/optim/mod.ts";
+export { GradScaler, type GradScalerOptions, type GradScalerState } from "./src/optim/grad_scaler.ts";
+export { autocast, type AutocastDType, autocastDType, type AutocastOptions } from "./src/autocast.ts";
 export { cat, stack } from "./src/ops/cat.ts";
+export {
+  type Float32MatmulPrecision,
+  getFloat32MatmulPrecision,
+  setFloat32MatmulPrecision,
+} from "./src/ops/product.ts";
 export { where } from "./src/ops/binary.ts";
 export { Tensor } from "./src/tensor.ts";
-export type { Operand } from "./src/tensor_elementwise.ts";
+export type * from "./src/types.ts";
 export { scope, tidy } from "./src/tidy.ts";

@@ -125,7 +125,7 @@ export class Tensor extends TensorInPlace {
     if (this.dtype === "bfloat16") return cast(this, "float32").item();
     const host = this.storage instanceof ScalarStorage ? this.storage.host : undefined;
     const array = host === undefined || this.shape.length > 0
-      ? hostArray(this.dtype, readBytes(this))
+      ? hostArray(this.dtype, readBytes(this, "item()"))
       : hostArray(this.dtype, host, (this.storage as ScalarStorage).byteOffset, 1);
     return Number(array[0]);
   }
@@ -166,6 +166,13 @@ export class Tensor extends TensorInPlace {
 
   // Products.
 
+  /**
+   * Matrix product as `torch.matmul`: (..., m, k) by (..., k, n) to (..., m, n) with leading dimensions that broadcast; a vector gets a
+   * dimension that is removed again.
+   *
+   * @throws {ShapeError} When inner sizes differ or batch dimensions do not broadcast.
+   * @throws {DTypeError} When an operand is not floating, or the dtypes differ.
+   */
   matmul(other: Tensor): Tensor {
     return matmul(this, other);
   }

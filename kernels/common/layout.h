@@ -70,6 +70,12 @@ bool areAligned(const T*... addresses) {
   return ((reinterpret_cast<uintptr_t>(addresses) % 16 == 0) && ...);
 }
 
+// An optional operand: where the id is 0, the address stays what it is.
+template <class T>
+int32_t atIfGiven(uint32_t id, double offset, double count, int32_t dtype, T** address) {
+  return id == 0 ? AX_OK : at(id, offset, count, dtype, address);
+}
+
 }  // namespace AX_ISA
 }  // namespace ax
 

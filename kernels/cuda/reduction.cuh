@@ -181,7 +181,7 @@ int32_t reduceAnyElements(int32_t op, const Operand& out, const Operand& x, cons
   if (plan.kept_count == 0) return AX_OK;
   if (plan.splits == 1) return launch(reduceKernel<C>, plan.grid(), out, x, plan, op, scale, beta);
   Operand partial{nullptr, kDtypeOf<C>};
-  AX_TRY(streamScratch(static_cast<uint64_t>(plan.kept_count * plan.splits) * sizeof(C), &partial.data));
+  AX_TRY(scratch(static_cast<uint64_t>(plan.kept_count * plan.splits) * sizeof(C), &partial.data));
   AX_TRY(launch(reduceKernel<C>, plan.grid(), partial, x, plan, op, 1.0, 0.0));
   const ReductionPlan last = plan.ofSplits();
   return launch(reduceKernel<C>, last.grid(), out, partial, last, combinationOf(op), scale, beta);
@@ -241,7 +241,7 @@ int32_t argReduceElements(int64_t* out, const Operand& x, const Walk& walk, bool
   const ReductionPlan plan = ReductionPlan::of(walk);
   if (plan.kept_count == 0) return AX_OK;
   void* partial = nullptr;
-  if (plan.splits > 1) AX_TRY(streamScratch(static_cast<uint64_t>(plan.kept_count * plan.splits) * sizeof(Best<C>), &partial));
+  if (plan.splits > 1) AX_TRY(scratch(static_cast<uint64_t>(plan.kept_count * plan.splits) * sizeof(Best<C>), &partial));
   AX_TRY(launch(argReduceKernel<C>, plan.grid(), out, static_cast<Best<C>*>(partial), x, plan, maximum));
   if (plan.splits == 1) return AX_OK;
   return launch(bestOfSplitsKernel<C>, static_cast<unsigned>(plan.kept_count), out, static_cast<const Best<C>*>(partial),

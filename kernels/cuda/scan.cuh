@@ -87,7 +87,7 @@ int32_t scanRows(T* out, const T* x, int64_t rows, int64_t count, bool reverse, 
   if (chunks > 1) {
     scan.chunks = chunks;
     void* totals;
-    AX_TRY(streamScratch(static_cast<uint64_t>(rows * chunks) * sizeof(W), &totals));
+    AX_TRY(scratch(static_cast<uint64_t>(rows * chunks) * sizeof(W), &totals));
     scan.totals = static_cast<W*>(totals);
     AX_TRY(launch(chunkTotalKernel<T, W>, static_cast<unsigned>(rows * chunks), scan));
     AX_TRY(launch(scanKernel<W, W>, static_cast<unsigned>(rows),

@@ -138,9 +138,9 @@ int32_t run(const Sort& sort, SortedRows* sorted) {
   uint64_t* keys[2] = {nullptr, nullptr};
   uint32_t* positions[2] = {nullptr, nullptr};
   if (!one_tile || stays) {
-    void* scratch;
-    AX_TRY(streamScratch(static_cast<uint64_t>(all) * 2 * (sizeof(uint64_t) + sizeof(uint32_t)), &scratch));
-    keys[0] = static_cast<uint64_t*>(scratch);
+    void* memory;
+    AX_TRY(scratch(static_cast<uint64_t>(all) * 2 * (sizeof(uint64_t) + sizeof(uint32_t)), &memory));
+    keys[0] = static_cast<uint64_t*>(memory);
     keys[1] = keys[0] + all;
     positions[0] = reinterpret_cast<uint32_t*>(keys[1] + all);
     positions[1] = positions[0] + all;

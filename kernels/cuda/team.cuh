@@ -359,7 +359,7 @@ int32_t sumInto(T* out, int64_t count, double scale, const F& f) {
   const int64_t wanted = (count + kOfThread * kThreads - 1) / (kOfThread * kThreads);
   const int blocks = static_cast<int>(wanted < 1 ? 1 : wanted < kMostBlocks ? wanted : kMostBlocks);
   void* partial;
-  AX_TRY(streamScratch(kMostBlocks * sizeof(double), &partial));
+  AX_TRY(scratch(kMostBlocks * sizeof(double), &partial));
   AX_TRY(launch(partialSumKernel<F>, blocks, static_cast<double*>(partial), count, f));
   return launch(finalSumKernel<T>, 1, out, static_cast<const double*>(partial), blocks, scale);
 }

@@ -33,7 +33,9 @@ struct NormBlocks {
     } else if (p == 1) {
       result = team.template sum<T>(size, [=](auto i) { return maths::Abs::apply<T>(v[i], T(0), T(0)); });
     } else if (isinf(p)) {
+      const T nans = team.template sum<T>(size, [=](auto i) { return v[i] != v[i] ? T(1) : T(0); });
       result = team.template max<T>(size, T(0), [=](auto i) { return maths::Abs::apply<T>(v[i], T(0), T(0)); });
+      if (nans > T(0)) result = static_cast<T>(NAN);  // max passes over them
     } else {
       const T exponent = static_cast<T>(p);
       result = team.template sum<T>(size, [=](auto i) { return pow(maths::Abs::apply<T>(v[i], T(0), T(0)), exponent); });

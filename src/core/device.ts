@@ -13,8 +13,11 @@ export type DeviceName = "cpu" | "cuda" | `cuda:${number}`;
 
 /** One device; there is exactly one object for each, so devices compare with `===`. */
 export class Device {
+  /** What kind of processor it is. */
   readonly type: "cpu" | "cuda";
+  /** Which one of its kind, from 0. */
   readonly index: number;
+  /** @internal The native library that computes on it. */
   readonly library: Library;
 
   /** @internal Use {@link device}. */
@@ -67,6 +70,30 @@ export function device(name: DeviceName | Device): Device {
     );
   }
   return gpus[index] ??= new Device("cuda", index, cudaLibrary());
+}
+
+let chosen: Device | undefined;
+
+/** The device of {@link setDefaultDevice}, else the CPU. */
+export function defaultDevice(): Device {
+  return chosen ?? cpuDevice();
+}
+
+/**
+ * Where tensors are made from now on when no `device` is given; modules make their parameters there too. PyTorch's `set_default_device`.
+ *
+ * @param name For example `"cuda"`; `"cpu"` is what it is at the start.
+ * @throws {DeviceError} When the name is not one, or the machine has no such GPU.
+ *
+ * @example
+ * ```ts
+ * import { ones, setDefaultDevice } from "../../mod.ts";
+ * setDefaultDevice("cpu");
+ * console.log(ones([2]).device);
+ * ```
+ */
+export function setDefaultDevice(name: DeviceName): void {
+  chosen = device(name);
 }
 
 /** Names of all devices of this machine, the CPU first. */

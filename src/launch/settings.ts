@@ -4,9 +4,10 @@
  * @module
  */
 import { LaunchError } from "../core/errors.ts";
+import { availableGpus } from "../core/gpus.ts";
 import { MIXED_PRECISIONS, parseBoolean, parseWholeNumber } from "../distributed/environment.ts";
 import type { ParsedCommand } from "./arguments.ts";
-import { countGpus, visibleGpus } from "./gpus.ts";
+import { visibleGpus } from "./gpus.ts";
 import type { Command } from "./options.ts";
 import { RESERVED_VARIABLES } from "./rank_environment.ts";
 import { UsageError } from "./usage_error.ts";
@@ -41,7 +42,7 @@ export interface Machine {
 
 /** This machine. */
 export function localMachine(): Machine {
-  return { environment: (name) => Deno.env.get(name), gpuCount: countGpus() };
+  return { environment: (name) => Deno.env.get(name), gpuCount: availableGpus() };
 }
 
 /** More processes than this on one machine are a slip of the finger. */
@@ -171,10 +172,11 @@ export function readSettings(command: Command, parsed: ParsedCommand, machine: M
   const askedProcesses = reader.wholeNumber("num-processes", 1, MAX_PROCESSES);
   const found = gpuCount > 0 ? `${gpuCount} GPUs` : "one process on the CPU";
   const numProcesses = askedProcesses ?? { value: Math.max(1, gpuCount), source: found };
-  if (!cpu.value && numProcesses.value > gpuCount) {
+  const mayShare = machine.environment("ACCELERATE_SHARE_GPU") === "1";
+  if (!cpu.value && numProcesses.value > gpuCount && !mayShare) {
     throw new LaunchError(
       `Cannot start ${numProcesses.value} processes on ${gpuCount} ${gpuCount === 1 ? "GPU" : "GPUs"}: ` +
-        `every process needs its own. Lower --num-processes, or add --cpu`,
+        `every process needs its own. Lower --num-processes, add --cpu, or set ACCELERATE_SHARE_GPU=1 to let processes share one`,
     );
   }
   const steps = reader.wholeNumber("gradient-accumulation-steps", 1, Number.MAX_SAFE_INTEGER);

@@ -17,11 +17,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return cudaSuccess;
   }
   if (stream->capture != nullptr) return cudaSuccess;  // recorded before the capture: a graph does not wait for it
-  if (event->state->recorded == 0) return cudaSuccess;
+  if (!event->state->is_recorded) return cudaSuccess;
   Operation operation;
   operation.event = event->state;
   operation.is_wait = true;
-  operation.number = event->state->recorded;
   return done(enqueue(stream, std::move(operation)));
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -42,37 +41,47 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     event->seen[stream] = stream->captured;
     return cudaSuccess;
   }
+  // Who waits for an earlier record goes on waiting for that one.
+  event->state = std::make_shared<EventState>();
+  event->state->is_recorded = true;
   Operation operation;
   operation.event = event->state;
-  operation.number = ++event->state->recorded;
   return done(enqueue(stream, std::move(operation)));
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   Lock lock(runtime().lock);
   if (event->capture != nullptr) return done(cudaErrorStreamCaptureUnsupported);
-  return done(driveUntil(lock, [=] { return event->state->completed == event->state->recorded; }));
+  return done(driveUntil(lock, [state = event->state] { return !state->is_recorded || state->is_completed; }));
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   Lock lock(runtime().lock);
-  const EventState& state = *event->state;
-  if (runtime().broken == cudaSuccess && state.completed != state.recorded) advance(true);
+  const std::shared_ptr<EventState> held = event->state;
+  const EventState& state = *held;
+  if (runtime().broken == cudaSuccess && state.is_recorded && !state.is_completed) advance(true);
   if (runtime().broken != cudaSuccess) return done(runtime().broken);
-  return state.completed == state.recorded ? cudaSuccess : cudaErrorNotReady;
+  return !state.is_recorded || state.is_completed ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   Lock lock(runtime().lock);
   const EventState &from = *start->state, &to = *end->state;
-  if (from.recorded == 0 || to.recorded == 0) return done(cudaErrorInvalidResourceHandle);
-  if (from.completed != from.recorded || to.completed != to.recorded) return done(cudaErrorNotReady);
+  if (!from.is_recorded || !to.is_recorded) return done(cudaErrorInvalidResourceHandle);
+  if (!from.is_completed || !to.is_completed) return done(cudaErrorNotReady);
   *milliseconds = static_cast<float>(to.time_ms - from.time_ms);
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  std::swap(*mode, t_capture_mode);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   Lock lock(runtime().lock);
   if (stream == nullptr || stream->capture != nullptr) return done(cudaErrorStreamCaptureUnsupported);
   stream->capture = new Graph;
   stream->capture->origin = stream;
+  stream->capture->mode = mode;
+  stream->capture->thread = std::this_thread::get_id();
   stream->capture->members.push_back(stream);
   stream->captured = 0;
   stream->seen.clear();
@@ -128,3 +137,27 @@ cudaError_t cudaGraphGetNodes(cudaGraph_t graph, void*, size_t* count) {
   *count = graph->operations.size();
   return cudaSuccess;
 }
+
+namespace hw::emulator {
+
+// A node is the index of its operation, + 1, so that none is null.
+cudaError_t lastCapturedNode(Stream* stream, GraphNode** node) {
+  Lock lock(runtime().lock);
+  stream = of(stream);
+  if (stream->capture == nullptr || stream->capture->is_invalid) return done(cudaErrorStreamCaptureInvalidated);
+  *node = reinterpret_cast<GraphNode*>(stream->last_node);
+  return cudaSuccess;
+}
+
+cudaError_t setKernelNode(Graph* executable, GraphNode* node, const void* function, dim3 grid, dim3 block, size_t shared_bytes,
+                          const std::function<void()>& body) {
+  Lock lock(runtime().lock);
+  const cudaError_t error = checkLaunch(function, grid, block, shared_bytes);
+  if (error != cudaSuccess) return done(error);
+  const size_t index = reinterpret_cast<uintptr_t>(node) - 1;
+  if (index >= executable->operations.size() || executable->operations[index].kernel == nullptr) return done(cudaErrorInvalidValue);
+  executable->operations[index].kernel = makeLaunch(body, grid, block, shared_bytes);
+  return cudaSuccess;
+}
+
+}  // namespace hw::emulator
