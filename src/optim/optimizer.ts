@@ -5,51 +5,25 @@
  */
 import type { Device } from "../core/device.ts";
 import { viewOf } from "../core/op.ts";
-import { DTypeError, ShapeError } from "../core/errors.ts";
 import { recording, refuseRecording } from "../core/recording.ts";
 import { withScope } from "../core/scope.ts";
-import { contiguousStrides, formatShape, type Shape, sizeOf } from "../core/shape.ts";
+import { contiguousStrides, type Shape, sizeOf } from "../core/shape.ts";
 import { CATEGORY } from "../core/storage.ts";
 import { bump } from "../core/version.ts";
-import { contiguous, copyInto, fillInto } from "../ops/launch.ts";
+import { copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { flatten, flatZeros, moveFlat, nextOffset } from "./flat.ts";
+import { MASTER, updateMaster } from "./master.ts";
 import { recordStep } from "./recorded_step.ts";
+import { continues, type Run, type Slot, type StateNumbers, usable } from "./run.ts";
+
+export type { Run, StateNumbers } from "./run.ts";
 
 /** Parameters that share settings; a setting that is absent has the optimizer's default. */
 export type ParameterGroup<Settings> = { params: Iterable<Tensor> } & Partial<Settings>;
 
 /** A group as the optimizer keeps it. Settings may be changed between steps, as learning-rate schedules do. */
 export type OptimizerGroup<Settings> = { readonly params: readonly Tensor[] } & Settings;
-
-/** The numbers that an optimizer keeps for a parameter beside its tensors, in PyTorch's spelling. */
-export interface StateNumbers {
-  /** Steps so far. */
-  step: number;
-  [name: string]: number;
-}
-
-/** Neighbouring parameters with a gradient and the same numbers: what one native call changes. */
-export interface Run {
-  readonly parameter: Tensor;
-  readonly gradient: Tensor;
-  /** The state buffers, and where the run begins in them. */
-  readonly buffers: Readonly<Record<string, Tensor>>;
-  readonly stateOffset: number;
-  /** The numbers, this step included. */
-  readonly numbers: StateNumbers;
-  /** Whether the state buffers are used for the first time. */
-  readonly isFirst: boolean;
-  count: number;
-}
-
-interface Slot {
-  /** Shared by the parameters whose state lies in them. */
-  readonly buffers: Record<string, Tensor>;
-  readonly offset: number;
-  readonly numbers: StateNumbers;
-  isFirst: boolean;
-}
 
 /** PyTorch's layout of an optimizer's state: parameters are numbered through all groups. */
 export interface OptimizerStateDict {
@@ -141,6 +115,11 @@ export abstract class Optimizer<Settings extends object> {
     return parameter.shape;
   }
 
+  /** Whether the parameter's steps are taken on a float32 copy, with states of float32. */
+  protected keepsMaster(_settings: Settings, _parameter: Tensor): boolean {
+    return false;
+  }
+
   /** What fills new state tensors. */
   protected initialState(_settings: Settings): number {
     return 0;
@@ -196,7 +175,9 @@ export abstract class Optimizer<Settings extends object> {
         if (parameter.grad === null) continue;
         const gradient = usable(parameter.grad, parameter);
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
+        this.#followParameter(parameter, slot);
         bump(parameter.storage, "an optimizer's step()");
+        slot.masteredAt = parameter.storage.changedAt;
         this.advance(slot.numbers, group);
         if (run !== null && this.isElementwise && continues(run, parameter, gradient, slot)) {
           run.count = slot.offset - run.stateOffset + parameter.size;
@@ -218,6 +199,12 @@ export abstract class Optimizer<Settings extends object> {
     }
   }
 
+  /** Takes into the master what something else than this optimizer has written into the parameter. */
+  #followParameter(parameter: Tensor, slot: Slot): void {
+    if (parameter.storage.changedAt === slot.masteredAt || !(MASTER in slot.buffers)) return;
+    updateMaster(this.#stateView(parameter, slot, MASTER), parameter);
+  }
+
   /** Tells the recording of a captured step what this one does on the host. */
   #record(): void {
     const { name } = this.constructor;
@@ -226,7 +213,12 @@ export abstract class Optimizer<Settings extends object> {
       for (const parameter of group.params) {
         if (parameter.grad === null) continue;
         const slot = this.#slots.get(parameter);
-        recordStep(recording!, name, parameter, slot, () => this.advance(slot!.numbers, group));
+        recordStep(recording!, name, slot, () => {
+          this.#followParameter(parameter, slot!);
+          bump(parameter.storage, "an optimizer's step()");
+          slot!.masteredAt = parameter.storage.changedAt;
+          this.advance(slot!.numbers, group);
+        });
       }
     }
   }
@@ -252,8 +244,20 @@ export abstract class Optimizer<Settings extends object> {
     const buffers: Record<string, Tensor> = {};
     let offset = 0;
     for (const parameter of members) {
-      this.#slots.set(parameter, { buffers, offset, numbers: this.initialNumbers(), isFirst: true });
+      this.#slots.set(parameter, {
+        buffers,
+        offset,
+        numbers: this.initialNumbers(),
+        isFirst: true,
+        masteredAt: parameter.storage.changedAt,
+      });
       offset = nextOffset(offset, parameter.size);
+    }
+    if (this.keepsMaster(group, wanted)) {
+      buffers[MASTER] = flatZeros(wanted, offset, CATEGORY.optimizer, "float32");
+      for (const parameter of members) {
+        copyInto(this.#stateView(parameter, this.#slots.get(parameter)!, MASTER), parameter);
+      }
     }
     this.#addBuffers(buffers, offset, group, wanted);
     return this.#slots.get(wanted)!;
@@ -263,7 +267,7 @@ export abstract class Optimizer<Settings extends object> {
     for (const name of this.stateNames(group, like)) {
       if (name in buffers) continue;
       const length = this.isElementwise ? size : sizeOf(this.stateShape(name, like));
-      buffers[name] = flatZeros(like, length, CATEGORY.optimizer);
+      buffers[name] = flatZeros(like, length, CATEGORY.optimizer, buffers[MASTER]?.dtype);
       const value = this.initialState(group);
       if (value !== 0) fillInto(buffers[name], value);
     }
@@ -335,8 +339,10 @@ export abstract class Optimizer<Settings extends object> {
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
         for (const name of Object.keys(slot.numbers)) slot.numbers[name] = Number(saved[name]);
         slot.isFirst = false;
+        slot.masteredAt = -1; // what was loaded may be older or newer than the parameter
         for (const name of Object.keys(slot.buffers)) {
           const value = saved[name];
+          if (value === undefined && name === MASTER) continue; // saved without: it stays the parameter
           const view = this.#stateView(parameter, slot, name);
           if (typeof value !== "object" || value.size !== view.size) {
             throw new RangeError(
@@ -348,31 +354,4 @@ export abstract class Optimizer<Settings extends object> {
       });
     });
   }
-}
-
-/** The gradient as the native functions read it. */
-function usable(gradient: Tensor, parameter: Tensor): Tensor {
-  if (gradient === parameter.gradSlot) return gradient;
-  if (gradient.dtype !== parameter.dtype) {
-    throw new DTypeError(
-      `Cannot step: a ${parameter.dtype} parameter has a ${gradient.dtype} gradient. Convert it with .to({ dtype })`,
-    );
-  }
-  if (gradient.size !== parameter.size) {
-    throw new ShapeError(
-      `Cannot step: a parameter of ${formatShape(parameter.shape)} has a gradient of ${
-        formatShape(gradient.shape)
-      }: their shapes must be equal`,
-    );
-  }
-  return contiguous(gradient);
-}
-
-function continues(run: Run, parameter: Tensor, gradient: Tensor, slot: Slot): boolean {
-  const distance = slot.offset - run.stateOffset;
-  if (slot.buffers !== run.buffers || slot.isFirst !== run.isFirst) return false;
-  for (const name in run.numbers) if (slot.numbers[name] !== run.numbers[name]) return false;
-  return distance === nextOffset(0, run.count) &&
-    parameter.storage.id === run.parameter.storage.id && parameter.offset === run.parameter.offset + distance &&
-    gradient.storage.id === run.gradient.storage.id && gradient.offset === run.gradient.offset + distance;
 }

@@ -5,23 +5,20 @@
  */
 import { CaptureError } from "../core/errors.ts";
 import type { Recording } from "../core/recording.ts";
-import { bump } from "../core/version.ts";
-import type { Tensor } from "../tensor.ts";
 
 /**
  * Makes the replays of a captured step count the steps of a parameter.
  *
  * @param name The optimizer's, for errors.
  * @param slot The parameter's state, if it has one.
- * @param advance Brings its numbers to the next step.
+ * @param next What a step does on the host: it brings the numbers to the next step, and counts the change.
  * @throws {CaptureError} When the step would make the state, which every replay would make anew.
  */
 export function recordStep(
   recording: Recording,
   name: string,
-  parameter: Tensor,
   slot: { readonly numbers: Record<string, number>; readonly isFirst: boolean } | undefined,
-  advance: () => void,
+  next: () => void,
 ): void {
   if (slot === undefined || slot.isFirst) {
     throw new CaptureError(
@@ -30,9 +27,5 @@ export function recordStep(
     );
   }
   const before = { ...slot.numbers };
-  const next = (): void => {
-    bump(parameter.storage, "an optimizer's step()");
-    advance();
-  };
   recording.onReplay(next, () => Object.assign(slot.numbers, before));
 }
