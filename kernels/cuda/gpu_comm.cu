@@ -1,5 +1,8 @@
 #include "cuda/gpu_comm.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include <chrono>
 
 namespace ax {
@@ -47,7 +50,7 @@ int32_t GpuComm::begin(int32_t kind, int32_t op, int32_t dtype, int32_t root, ui
   AX_TRY(computeStream(&compute));
   if (has_control_) {
     const int32_t status = control_.record(kind, op, dtype, root, count, scale);
-    if (status != AX_OK) return breakWith(status, control_.failedRank(), lastError());
+    if (status != AX_OK) return breakAs(status);
   }
   has_begun_ = true;
   return orderAfter(stream_, compute);
@@ -55,7 +58,7 @@ int32_t GpuComm::begin(int32_t kind, int32_t op, int32_t dtype, int32_t root, ui
 
 int32_t GpuComm::end(cudaError_t error, const char* action) {
   const int32_t status = checkCuda(error, action);
-  return status == AX_OK ? AX_OK : breakWith(status, rank_, lastError());
+  return status == AX_OK ? AX_OK : breakWith(status, rank_, "%s", lastError());
 }
 
 int32_t GpuComm::finish() {
@@ -73,7 +76,7 @@ int32_t GpuComm::barrier() {
   if (!has_control_) return fail(AX_ERROR_UNSUPPORTED, "a barrier between machines goes through the job's store");
   int32_t status = control_.record(kBarrierKind, 0, 0, 0, 0, 1);
   if (status == AX_OK) status = control_.barrier();
-  return status == AX_OK ? AX_OK : breakWith(status, control_.failedRank(), lastError());
+  return status == AX_OK ? AX_OK : breakAs(status);
 }
 
 int32_t GpuComm::pollPeers(bool* ready) {
@@ -81,18 +84,23 @@ int32_t GpuComm::pollPeers(bool* ready) {
   AX_TRY(failure());
   if (!has_control_) return AX_OK;
   const int32_t status = control_.pollPeers(ready);
-  return status == AX_OK ? AX_OK : breakWith(status, control_.failedRank(), lastError());
+  return status == AX_OK ? AX_OK : breakAs(status);
 }
 
 int32_t GpuComm::awaitPeers() {
   if (!has_control_) return failure();
   const int32_t status = control_.awaitPeers();
-  return status == AX_OK ? AX_OK : breakWith(status, control_.failedRank(), lastError());
+  return status == AX_OK ? AX_OK : breakAs(status);
 }
 
 // --- Failures --------------------------------------------------------------------------------------------------------------
 
-int32_t GpuComm::breakWith(int32_t code, int failed_rank, const std::string& sentence) {
+int32_t GpuComm::breakWith(int32_t code, int failed_rank, const char* format, ...) {
+  char sentence[512];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(sentence, sizeof sentence, format, arguments);
+  va_end(arguments);
   std::lock_guard<std::mutex> guard(failure_mutex_);
   if (broken_.load(std::memory_order_relaxed) == AX_OK) {
     sentence_ = sentence;
@@ -106,7 +114,7 @@ int32_t GpuComm::breakWith(int32_t code, int failed_rank, const std::string& sen
 
 int32_t GpuComm::failure() {
   const int32_t broken = broken_.load(std::memory_order_acquire);
-  return broken != AX_OK ? breakWith(broken, -1, "") : check();
+  return broken != AX_OK ? breakWith(broken, -1, "%s", "") : check();
 }
 
 int32_t GpuComm::examine() {
@@ -114,7 +122,7 @@ int32_t GpuComm::examine() {
   AX_TRY(checkTime());
   if (!has_control_) return AX_OK;
   const int32_t status = control_.watch();
-  return status == AX_OK ? AX_OK : breakWith(status, control_.failedRank(), lastError());
+  return status == AX_OK ? AX_OK : breakAs(status);
 }
 
 void GpuComm::startWatching() {

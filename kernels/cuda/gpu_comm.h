@@ -49,7 +49,9 @@ class GpuComm : public Comm {
   virtual void release() = 0;
 
   // Ends the communicator for all ranks, and returns `code` with the sentence.
-  int32_t breakWith(int32_t code, int failed_rank, const std::string& sentence);
+  int32_t breakWith(int32_t code, int failed_rank, const char* format, ...) __attribute__((format(printf, 4, 5)));
+  // The same as the control part says, whose status is not AX_OK.
+  int32_t breakAs(int32_t status) { return breakWith(status, control_.failedRank(), "%s", lastError()); }
 
   cudaStream_t stream() const { return stream_; }
   ShmComm& control() { return control_; }

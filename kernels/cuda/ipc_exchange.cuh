@@ -115,9 +115,8 @@ class Exchange {
   }
 
   __device__ bool await(const uint32_t* word, int other) const {
-    if (static_cast<int32_t>(hw::acquireFlag(word) - step_) >= 0) return true;
     const uint64_t start = hw::nanoseconds();
-    for (uint32_t polls = 1; static_cast<int32_t>(hw::acquireFlag(word) - step_) < 0; ++polls) {
+    for (uint32_t polls = 1; !hw::hasReached(word, step_); ++polls) {
       __nanosleep(32);
       if (polls % kPolls != 0) continue;
       if (hw::readFlag(links_.is_aborted) != 0) return false;

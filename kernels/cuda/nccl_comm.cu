@@ -87,7 +87,7 @@ class NcclComm final : public GpuComm {
   int32_t run(const char* what, const Call& call);
   int32_t settle(nccl::Result result, const char* what);
   int32_t notePending();
-  int32_t breakFor(nccl::Result result, const std::string& detail);
+  int32_t breakFor(nccl::Result result, const char* when, const char* what);
 
   const nccl::Functions* nccl_ = nullptr;
   std::mutex mutex_;                     // guards what follows; never held while waiting, nor by breakWith()'s callers
@@ -119,15 +119,14 @@ int32_t NcclComm::join(const CommOptions& options) {
 // Waits until NCCL has done what it began.
 int32_t NcclComm::settle(nccl::Result result, const char* what) {
   const Clock::time_point start = Clock::now();
-  std::string detail;
   while (result == nccl::kInProgress) {
     std::this_thread::sleep_for(kPollInterval);
     if (hasControl()) {
       const int32_t status = control().watch();
-      if (status != AX_OK) return breakWith(status, control().failedRank(), lastError());
+      if (status != AX_OK) return breakAs(status);
     }
     if (Clock::now() - start > std::chrono::milliseconds(timeoutMs())) {
-      return breakWith(AX_ERROR_TIMEOUT, -1, std::string("NCCL waited ") + std::to_string(timeoutMs()) + " ms in " + what + " for other ranks");
+      return breakWith(AX_ERROR_TIMEOUT, -1, "NCCL waited %lld ms in %s for other ranks", static_cast<long long>(timeoutMs()), what);
     }
     std::lock_guard<std::mutex> guard(mutex_);
     if (comm_ == nullptr) break;
@@ -135,7 +134,7 @@ int32_t NcclComm::settle(nccl::Result result, const char* what) {
     if (asked != nccl::kSuccess) result = asked;
   }
   if (result == nccl::kInProgress) return failure();  // it was aborted meanwhile
-  return result == nccl::kSuccess ? AX_OK : breakFor(result, std::string("in ") + what);
+  return result == nccl::kSuccess ? AX_OK : breakFor(result, "in", what);
 }
 
 template <class Call>
@@ -175,7 +174,7 @@ int32_t NcclComm::chooseOperation(int32_t op, int32_t dtype, double scale, int* 
     if (comm_ != nullptr) result = nccl_->ncclRedOpCreatePreMulSum(chosen, scalar, typeOf(dtype), nccl::kHostImmediate, comm_);
     if (result == nccl::kSuccess) sums_.push_back({dtype, scale, *chosen});
   }
-  return result == nccl::kSuccess ? AX_OK : breakFor(result, "while making a scaled sum");
+  return result == nccl::kSuccess ? AX_OK : breakFor(result, "while making", "a scaled sum");
 }
 
 int32_t NcclComm::notePending() {
@@ -202,7 +201,7 @@ int32_t NcclComm::check() {
     const nccl::Result asked = nccl_->ncclCommGetAsyncError(comm_, &result);
     if (asked != nccl::kSuccess) result = asked;
   }
-  return result == nccl::kSuccess || result == nccl::kInProgress ? AX_OK : breakFor(result, "in " + (hasControl() ? control().describeLatest() : "a collective"));
+  return result == nccl::kSuccess || result == nccl::kInProgress ? AX_OK : breakFor(result, "in", hasControl() ? control().describeLatest().c_str() : "a collective");
 }
 
 // On the watching thread only: asking for an event would end the capture of a graph on the thread that captures.
@@ -221,24 +220,25 @@ int32_t NcclComm::checkTime() {
     cudaGetLastError();  // "not ready" is an answer
     if (pending_.empty() || Clock::now() - pending_.front().begun < std::chrono::milliseconds(timeoutMs())) return AX_OK;
   }
-  const std::string waited = "waited " + std::to_string(timeoutMs()) + " ms in ";
-  if (!hasControl()) return breakWith(AX_ERROR_TIMEOUT, -1, waited + "a collective of NCCL");
+  const long long waited = timeoutMs();
+  if (!hasControl()) return breakWith(AX_ERROR_TIMEOUT, -1, "waited %lld ms in a collective of NCCL", waited);
   const int late = control().laggingRank();
-  return breakWith(AX_ERROR_TIMEOUT, late,
-                   waited + control().describeLatest() + (late < 0 ? ", which all ranks of this machine have called" : " for " + control().rankName(late)));
+  const std::string latest = control().describeLatest();
+  if (late < 0) return breakWith(AX_ERROR_TIMEOUT, -1, "waited %lld ms in %s, which all ranks of this machine have called", waited, latest.c_str());
+  return breakWith(AX_ERROR_TIMEOUT, late, "waited %lld ms in %s for %s", waited, latest.c_str(), control().rankName(late).c_str());
 }
 
 // NCCL knows that something broke, the ranks of this machine know which process is gone.
-int32_t NcclComm::breakFor(nccl::Result result, const std::string& detail) {
-  std::string text = std::string("NCCL failed ") + detail + ": " + nccl_->ncclGetErrorString(result);
-  const char* const more = nccl_->ncclGetLastError(nullptr);
-  if (more != nullptr && *more != '\0') text += std::string(" (") + more + ")";
+int32_t NcclComm::breakFor(nccl::Result result, const char* when, const char* what) {
+  const char* more = nccl_->ncclGetLastError(nullptr);
+  if (more == nullptr) more = "";
+  const char* const text = nccl_->ncclGetErrorString(result);
   for (int i = 0; hasControl() && i < kNamingTries; ++i) {
     const int32_t status = control().watch();
-    if (status != AX_OK) return breakWith(status, control().failedRank(), std::string(lastError()) + "; " + text);
+    if (status != AX_OK) return breakWith(status, control().failedRank(), "%s; NCCL failed %s %s: %s", std::string(lastError()).c_str(), when, what, text);
     std::this_thread::sleep_for(kNamingInterval);
   }
-  return breakWith(result == nccl::kRemoteError ? AX_ERROR_PEER : AX_ERROR_DEVICE, -1, text);
+  return breakWith(result == nccl::kRemoteError ? AX_ERROR_PEER : AX_ERROR_DEVICE, -1, "NCCL failed %s %s: %s (%s)", when, what, text, more);
 }
 
 void NcclComm::abort() {

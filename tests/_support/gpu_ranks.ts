@@ -4,6 +4,7 @@
  * @module
  */
 import { cudaCount } from "../../src/core/device.ts";
+import { availableGpus } from "../../src/core/gpus.ts";
 import { type CommandOptions, type CommandResult, runCli, RunningCli, ScriptFolder } from "./processes.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -20,7 +21,7 @@ function exists(path: string): boolean {
 }
 
 const named = Deno.env.get("ACCELERATE_CUDA_LIBRARY");
-const realCount = named === undefined ? cudaCount() : 0;
+const realCount = named === undefined && availableGpus() > 0 ? cudaCount() : 0;
 /** The library of emulated GPUs; `undefined` when there are real ones, or neither. */
 const emulated = named ?? (realCount === 0 && exists(EMULATED) ? EMULATED : undefined);
 
