@@ -45,6 +45,7 @@ void GpuComm::close() {
 
 int32_t GpuComm::begin(int32_t kind, int32_t op, int32_t dtype, int32_t root, uint64_t count, double scale) {
   AX_TRY(failure());
+  if (hasEnded()) return breakForEnd();
   cudaStream_t compute;
   AX_TRY(selectDevice(device_));
   AX_TRY(computeStream(&compute));
@@ -117,12 +118,33 @@ int32_t GpuComm::failure() {
   return broken != AX_OK ? breakWith(broken, -1, "%s", "") : check();
 }
 
+// A rank that ended may have done all its work: the others go on until they miss it.
 int32_t GpuComm::examine() {
   AX_TRY(failure());
   AX_TRY(checkTime());
   if (!has_control_) return AX_OK;
-  const int32_t status = control_.watch();
-  return status == AX_OK ? AX_OK : breakAs(status);
+  int ended;
+  const int32_t status = control_.watch(&ended);
+  if (status != AX_OK) return breakAs(status);
+  if (ended < 0) return AX_OK;
+  ended_.store(ended, std::memory_order_release);
+  return isStuck() ? breakForEnd() : AX_OK;
+}
+
+int32_t GpuComm::watchPeers() {
+  if (!has_control_) return AX_OK;
+  int ended;
+  const int32_t status = control_.watch(&ended);
+  if (status != AX_OK) return breakAs(status);
+  if (ended < 0) return AX_OK;
+  ended_.store(ended, std::memory_order_release);
+  return breakForEnd();
+}
+
+int32_t GpuComm::breakForEnd() {
+  const int ended = ended_.load(std::memory_order_acquire);
+  return breakWith(AX_ERROR_PEER, ended, "%s died; the last that rank %d called was %s", control_.rankName(ended).c_str(), rank_,
+                   control_.describeLatest().c_str());
 }
 
 void GpuComm::startWatching() {

@@ -53,6 +53,11 @@ class IpcComm final : public GpuComm {
 
   int32_t check() override;
   void abort() override { __atomic_store_n(&words_[kIsAborted], 1u, __ATOMIC_SEQ_CST); }
+  // A kernel that waits leaves its reason, which check() finds; one that does not is right.
+  bool isStuck() override {
+    abort();
+    return false;
+  }
   void release() override;
 
   int32_t allocate(Offer* offer);
@@ -164,6 +169,7 @@ int32_t IpcComm::check() {
   if (words_ == nullptr) return AX_OK;
   const uint32_t status = __atomic_load_n(&words_[kStatus], __ATOMIC_ACQUIRE);
   if (status == kIpcFine) return AX_OK;
+  if ((status & 0xff) == kIpcAborted) return hasEnded() ? breakForEnd() : AX_OK;
   const int other = static_cast<int>(status >> 8 & 0xff);
   if ((status & 0xff) == kIpcTwoInFlight) {
     return breakWith(AX_ERROR_ARGUMENT, rank(), "two collectives of one communicator ran at once; the last was %s",
