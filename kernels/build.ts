@@ -10,12 +10,12 @@
  */
 import { type HeaderFunction, parseHeader } from "../tools/header.ts";
 import { type Backend, checkPrebuilt, libraryName, PREBUILT, recordChecksums } from "./toolchain/checksums.ts";
-import { compileAll, type Job, ROOT, run, sha256 } from "./toolchain/compile.ts";
-import { buildFakeNccl, emulatedJobs } from "./toolchain/emulated.ts";
+import { compileAll, type Job, ROOT, run } from "./toolchain/compile.ts";
+import { buildFakeNccl, EMULATED, emulatedJobs, librarySources } from "./toolchain/emulated.ts";
 import { dispatchSource, type Level, LEVELS } from "./toolchain/levels.ts";
 import { formatResources, listSpills, readResources, REGISTER_TABLE } from "./toolchain/ptxas.ts";
 import { ARCHITECTURES, buildConformance, cudaLinkFlags, NVCC_COMPILE } from "./toolchain/nvcc.ts";
-import { objectName, sourcesIn, WARNINGS } from "./toolchain/sources.ts";
+import { abiDefine, abiHash, cudaSources, objectName, sourcesIn, WARNINGS } from "./toolchain/sources.ts";
 import { checkExports, checkLinks } from "./toolchain/verify.ts";
 
 const COMPILE = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-I", "kernels"];
@@ -86,11 +86,6 @@ async function cpuJobs(
   return jobs;
 }
 
-/** What the CUDA library has of its own, beside kernels/common. */
-function cudaSources(): string[] {
-  return [...sourcesIn("ops", ".cu"), ...sourcesIn("cuda", ".cu")];
-}
-
 function cudaJobs(directory: string, define: string, architectures: string[]): Job[] {
   const object = (source: string): string => `${directory}/${objectName(source)}.o`;
   return [
@@ -124,18 +119,16 @@ async function link(path: string, objects: string[], libraries: string[], functi
 }
 
 async function build(target: Target, { levels, architectures, isComplete }: Targets): Promise<void> {
-  const directory = `build/${target}`;
+  const directory = target === "emulated" ? EMULATED : `build/${target}`;
   await Deno.mkdir(`${ROOT}${directory}`, { recursive: true });
   await Deno.mkdir(PREBUILT, { recursive: true });
   const header = await Deno.readFile(`${ROOT}kernels/include/accelerate.h`);
   const functions = parseHeader(new TextDecoder().decode(header));
-  const abi = await sha256(header);
-  const define = `-DAX_ABI_HASH="${abi}"`;
+  const abi = await abiHash();
+  const define = abiDefine(abi);
   if (target === "emulated") {
-    const objects = await compileAll(
-      emulatedJobs(directory, [...cudaSources(), ...sourcesIn("common", ".cc")], [define]),
-    );
-    await buildFakeNccl(directory);
+    const objects = await compileAll(emulatedJobs(librarySources(), [define]));
+    await buildFakeNccl();
     return await link(`${ROOT}${directory}/${libraryName("cuda")}`, objects, ["-lpthread"], functions);
   }
   const jobs = target === "cpu"

@@ -230,9 +230,10 @@ enum {
 // out (batch, m, n) = epilogue(alpha * a (batch, m, k) x b (batch, k, n) + beta * out). float32, float64, bfloat16, float16; the
 // 16-bit ones are summed in float32 and rounded once, after the epilogue.
 // `shape` is int32: batch, m, n, k, transpose_a, transpose_b, lda, ldb, ldc, batch_stride_a, batch_stride_b,
-// batch_stride_out. Matrices are row-major with leading dimension ld (elements between rows of the stored matrix); transpose_a
+// batch_stride_out, allow_tf32. Matrices are row-major with leading dimension ld (elements between rows of the stored matrix); transpose_a
 // means that a is stored (k, m), transpose_b that b is stored (n, k). A batch stride of 0 shares the matrix. bias and aux
 // (same layout as out) are read or written only where the epilogue says so; bias id 0 means no bias. beta needs epilogue 0.
+// allow_tf32 = 1 lets a GPU round float32 operands to 10 bits of fraction (sums stay float32); the CPU takes no notice.
 // k = 0 makes the product 0. out must not overlap an input; aux that is read may be out itself.
 AX_OP int32_t ax_matmul(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
                         double b_offset, uint32_t bias, double bias_offset, uint32_t aux, double aux_offset,

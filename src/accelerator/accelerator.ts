@@ -48,7 +48,7 @@ export type Reduction = "sum" | "mean" | "max" | "none";
  * const accelerator = new Accelerator();
  * const model = new nn.Linear(2, 1);
  * const [net, optimizer] = await accelerator.prepare(model, new optim.SGD(model.parameters()));
- * accelerator.backward(net.forward(ones([1, 2])).sum());
+ * accelerator.backward(net.forward(ones([1, 2], { device: accelerator.device })).sum());
  * optimizer.step();
  * await accelerator.end();
  * ```

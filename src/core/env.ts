@@ -21,6 +21,8 @@ export const ENVIRONMENT = {
   ACCELERATE_COLLECTIVES: "ipc or nccl: what connects GPUs, when it is not to be chosen by their size",
   ACCELERATE_NUM_THREADS: "threads an operation may use on the CPU",
   ACCELERATE_ISA: "instruction set of the CPU library: baseline, avx2 or avx512",
+  ACCELERATE_MATMUL: "whose kernels multiply matrices on a GPU: own (the default) or cublaslt, for comparisons",
+  ACCELERATE_CUBLASLT_LIBRARY: "file of cuBLASLt",
   ACCELERATE_MIXED_PRECISION: "no, bf16, fp16 or fp8",
   ACCELERATE_GRADIENT_ACCUMULATION_STEPS: "steps whose gradients are summed",
   ACCELERATE_NUM_PROCESSES: "launch: number of processes",
