@@ -14,7 +14,7 @@ import { type Tensor, tensor, tidy, zeros } from "../../mod.ts";
 import { LocalRanks, uniqueName } from "../_support/local_ranks.ts";
 
 const isPossible = availableGpus() > 0 && cudaCount() > 0;
-const note = isPossible ? "" : " (ignored: no GPU; ACCELERATE_CUDA_LIBRARY may name the library of an emulated one)";
+const note = isPossible ? "" : " (skipped: no GPU, and ACCELERATE_CUDA_LIBRARY names no emulated one)";
 
 function test(name: string, run: () => Promise<void>): void {
   Deno.test({ name: `${name}${note}`, ignore: !isPossible, fn: run });
