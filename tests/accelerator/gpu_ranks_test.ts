@@ -82,3 +82,29 @@ Deno.test({
     );
   },
 });
+
+Deno.test({
+  name: `ipc: a replayed collective beside one that was not finished is refused${noteOf(hasGpus)}`,
+  ignore: !hasGpus,
+  fn: async () => {
+    const script = `
+      Deno.addSignalListener("SIGTERM", () => {});
+      const { capture } = await import("${new URL("../../src/accelerator/capture.ts", import.meta.url)}");
+      const group = await join(20000);
+      const [value, other] = [1, 2].map((x) => tensor([x], { device: gpu }));
+      const step = capture(device(gpu), () => { group.allReduce(value, "sum", 1); return value.add(0); }, { modules: [], buffers: [] }, {});
+      for (let i = 0; i < 3; i++) step().item();
+      await group.barrier();
+      // Rank 0's kernel waits for that of rank 1 while the graph, which nothing orders after it, starts another one.
+      if (environment.rank === 1) await new Promise((resolve) => setTimeout(resolve, 1000));
+      try {
+        group.startAllReduce(other, "sum", 1);
+        step().item();
+        group.finish();
+        other.item();
+      } catch (error) { console.log(error.name, error.message); Deno.exit(3); }
+    `;
+    const { stdout, stderr } = await runGpuRanks(2, script, { env: gpuEnvironment("ipc") });
+    assertMatch(stdout + stderr, /NativeError two collectives of one communicator ran at once/);
+  },
+});
