@@ -1,6 +1,7 @@
 /**
  * Builds a native library: `deno run -A kernels/build.ts cpu|cuda|emulated`, the last of which is the CUDA library for an emulated GPU,
- * build/emulated/libaccelerate_cuda.so (ACCELERATE_CUDA_LIBRARY names it to the tests). With `--check` it only compares checksums.json with the tree.
+ * build/emulated/libaccelerate_cuda.so (ACCELERATE_CUDA_LIBRARY names it to the tests), and `conformance`, the
+ * program that checks kernels/hw on a GPU. With `--check` it only compares checksums.json with the tree.
  *
  * While developing: `--levels=avx512` compiles the CPU library for some instruction-set levels only, `--archs=90a` the CUDA library
  * for some GPUs only. Such a library is for this machine; checksums.json keeps what it says, so the gate refuses to commit it.
@@ -10,62 +11,22 @@
 import { type HeaderFunction, parseHeader } from "../tools/header.ts";
 import { type Backend, checkPrebuilt, libraryName, PREBUILT, recordChecksums } from "./toolchain/checksums.ts";
 import { compileAll, type Job, ROOT, run, sha256 } from "./toolchain/compile.ts";
+import { emulatedJobs } from "./toolchain/emulated.ts";
 import { dispatchSource, type Level, LEVELS } from "./toolchain/levels.ts";
+import { formatResources, listSpills, readResources, REGISTER_TABLE } from "./toolchain/ptxas.ts";
+import { ARCHITECTURES, buildConformance, cudaLinkFlags, NVCC_COMPILE } from "./toolchain/nvcc.ts";
+import { objectName, sourcesIn, WARNINGS } from "./toolchain/sources.ts";
 import { checkExports, checkLinks } from "./toolchain/verify.ts";
 
-const WARNINGS = ["-Wall", "-Wextra", "-Wmissing-declarations", "-Werror", "-Wno-maybe-uninitialized"];
 const COMPILE = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-I", "kernels"];
 const CPU_COMPILE = [...COMPILE, ...WARNINGS, "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"];
 const LINK = ["-shared", "-s", "-Wl,-z,nodelete", "-Wl,--gc-sections", "-static-libstdc++", "-static-libgcc"];
-
-/** Machine code for the GPUs since 2020, and PTX of the oldest for those to come. */
-const ARCHITECTURES = ["80", "86", "89", "90a", "100", "120"];
-const NVCC_COMPILE = [
-  ...[
-    "-std=c++17",
-    "-O3",
-    "-I",
-    "kernels",
-    "-DAX_CUDA",
-    "-DAX_ISA=cuda",
-    "--compress-mode=size",
-    "-diag-suppress",
-    "186",
-  ],
-  ...["-Xcompiler", "-fPIC,-fvisibility=hidden", "-gencode=arch=compute_80,code=compute_80"],
-];
-
-/** For an emulated GPU the sources of the CUDA library are compiled by g++, as C++ over kernels/hw/emulator. */
-const EMULATED_COMPILE = [
-  ...[
-    "-std=c++17",
-    "-O2",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-I",
-    "kernels",
-    "-DAX_CUDA",
-    "-DAX_EMULATED",
-    "-DAX_ISA=emulated",
-  ],
-  ...[...WARNINGS, "-Wno-unused-function", "-Wno-unknown-pragmas", "-x", "c++"],
-];
 
 /** Sources of kernels/cpu that hold no code for an instruction-set level; all others there are compiled once for each. */
 const CPU_ONCE = new Set(["host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc", "sort.cc"]);
 
 /** What can be built: the committed libraries, and the CUDA library for an emulated GPU. */
 type Target = Backend | "emulated";
-
-/** The files of a folder of kernels/ with an extension, relative to the project. */
-function sourcesIn(folder: string, extension: string): string[] {
-  return [...Deno.readDirSync(`${ROOT}kernels/${folder}`)].map(({ name }) => name)
-    .filter((name) => name.endsWith(extension)).sort().map((name) => `kernels/${folder}/${name}`);
-}
-
-function objectName(source: string): string {
-  return source.replace("kernels/", "").replaceAll("/", "_");
-}
 
 /** What `--levels` and `--archs` leave of all that a library is compiled for. */
 interface Targets {
@@ -125,10 +86,15 @@ async function cpuJobs(
   return jobs;
 }
 
+/** What the CUDA library has of its own, beside kernels/common. */
+function cudaSources(): string[] {
+  return [...sourcesIn("ops", ".cu"), ...sourcesIn("cuda", ".cu")];
+}
+
 function cudaJobs(directory: string, define: string, architectures: string[]): Job[] {
   const object = (source: string): string => `${directory}/${objectName(source)}.o`;
   return [
-    ...[...sourcesIn("ops", ".cu"), ...sourcesIn("cuda", ".cu")].map((source): Job => ({
+    ...cudaSources().map((source): Job => ({
       compiler: "nvcc",
       args: [...NVCC_COMPILE, ...architectures.map((arch) => `-gencode=arch=compute_${arch},code=sm_${arch}`), define],
       source,
@@ -141,25 +107,6 @@ function cudaJobs(directory: string, define: string, architectures: string[]): J
       object: object(source),
     })),
   ];
-}
-
-function emulatedJobs(directory: string, define: string): Job[] {
-  const sources = [...sourcesIn("ops", ".cu"), ...sourcesIn("cuda", ".cu"), ...sourcesIn("common", ".cc")];
-  return [...sources, ...sourcesIn("hw/emulator", ".cc")].map((source): Job => ({
-    compiler: "g++",
-    args: [...EMULATED_COMPILE, define],
-    source,
-    object: `${directory}/${objectName(source)}.o`,
-  }));
-}
-
-/** Where nvcc's static runtime lies. */
-async function cudaLinkFlags(): Promise<string[]> {
-  const dryRun = await new Deno.Command("nvcc", { args: ["--dryrun", "-x", "cu", "/dev/null"], stderr: "piped" })
-    .output();
-  const path = /^#\$ TOP=(.*)$/m.exec(new TextDecoder().decode(dryRun.stderr))?.[1];
-  if (path === undefined) throw new Error("nvcc does not say where its toolkit lies");
-  return [`-L${path}/lib64`, "-lcudart_static", "-ldl", "-lrt", "-lpthread"];
 }
 
 /** Links and verifies a library at a path. */
@@ -185,23 +132,40 @@ async function build(target: Target, { levels, architectures, isComplete }: Targ
   const abi = await sha256(header);
   const define = `-DAX_ABI_HASH="${abi}"`;
   if (target === "emulated") {
-    const objects = await compileAll(emulatedJobs(directory, define));
+    const objects = await compileAll(
+      emulatedJobs(directory, [...cudaSources(), ...sourcesIn("common", ".cc")], [define]),
+    );
     return await link(`${ROOT}${directory}/${libraryName("cuda")}`, objects, ["-lpthread"], functions);
   }
   const jobs = target === "cpu"
     ? await cpuJobs(directory, functions, define, levels)
     : cudaJobs(directory, define, architectures);
   const objects = await compileAll(jobs);
+  if (target === "cuda") {
+    const resources = await readResources(objects);
+    const spills = listSpills(resources);
+    if (spills !== undefined) {
+      console.error(spills);
+      if (isComplete) Deno.exit(1);
+    }
+    if (isComplete) await Deno.writeTextFile(`${ROOT}${REGISTER_TABLE}`, formatResources(resources));
+  }
   await link(`${PREBUILT}/${libraryName(target)}`, objects, target === "cuda" ? await cudaLinkFlags() : [], functions);
   if (isComplete) await recordChecksums(target, abi);
 }
 
 if (import.meta.main) {
   const target = Deno.args[0];
-  if (target !== "cpu" && target !== "cuda" && target !== "emulated") {
-    console.error("usage: deno run -A kernels/build.ts cpu|cuda|emulated [--check] [--levels=A,B] [--archs=A,B]");
+  if (target === "conformance") {
+    await buildConformance();
+  } else if (target !== "cpu" && target !== "cuda" && target !== "emulated") {
+    console.error(
+      "usage: deno run -A kernels/build.ts cpu|cuda|emulated|conformance [--check] [--levels=A,B] [--archs=A,B]",
+    );
     Deno.exit(2);
+  } else if (Deno.args.includes("--check") && target !== "emulated") {
+    await checkPrebuilt(target);
+  } else {
+    await build(target, chooseTargets(Deno.args));
   }
-  if (Deno.args.includes("--check") && target !== "emulated") await checkPrebuilt(target);
-  else await build(target, chooseTargets(Deno.args));
 }

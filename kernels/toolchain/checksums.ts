@@ -31,7 +31,9 @@ async function hashSources(backend: Backend): Promise<string> {
   const others = backend === "cpu" ? ["/kernels/cuda/", "/kernels/hw/"] : ["/kernels/cpu/", "/kernels/hw/emulator/"];
   const parts: string[] = [];
   for (const path of await listFiles(`${ROOT}kernels`)) {
-    if ([...others, "/kernels/dev/"].some((other) => path.includes(other))) continue;
+    if (!/\.(h|cc|cu|cuh|ts)$/.test(path) || [...others, "/kernels/dev/"].some((other) => path.includes(other))) {
+      continue;
+    }
     parts.push(`${path.slice(ROOT.length)} ${await sha256(await Deno.readFile(path))}`);
   }
   return await sha256(new TextEncoder().encode(parts.join("\n")));

@@ -7,6 +7,7 @@
 /** The project's folder, with a slash at the end. */
 export const ROOT: string = new URL("../../", import.meta.url).pathname;
 
+/** SHA-256 in hexadecimal. */
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -20,8 +21,7 @@ export interface Job {
   object: string;
 }
 
-/** Runs a command in the project's folder and returns what it printed; ends the process when it fails. */
-export async function run(command: string, args: string[]): Promise<string> {
+async function runBoth(command: string, args: string[]): Promise<[string, string]> {
   const { success, stdout, stderr } = await new Deno.Command(command, {
     args,
     cwd: ROOT,
@@ -32,7 +32,12 @@ export async function run(command: string, args: string[]): Promise<string> {
     console.error(`${command} ${args.join(" ")}\n${new TextDecoder().decode(stderr)}`);
     Deno.exit(1);
   }
-  return new TextDecoder().decode(stdout);
+  return [new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)];
+}
+
+/** Runs a command in the project's folder and returns what it printed; ends the process when it fails. */
+export async function run(command: string, args: string[]): Promise<string> {
+  return (await runBoth(command, args))[0];
 }
 
 /** The text of a file that may not exist yet. */
@@ -45,7 +50,9 @@ async function readIfThere(path: string): Promise<string> {
 
 /** A hash of the command and of every file of the project that the compiler read, which it lists in `dependencies`. */
 async function inputsKey(command: string[], dependencies: string): Promise<string> {
-  const paths = dependencies.replace(/^[^:]*:/, "").split(/[\s\\]+/).filter((path) => /^(kernels|build)\//.test(path));
+  const paths = dependencies.replace(/^[^:]*:/, "").split(/[\s\\]+/).filter((path) =>
+    /^(kernels|tests|build)\//.test(path)
+  );
   const hashes = await Promise.all(paths.map(async (path) => {
     const text = await readIfThere(`${ROOT}${path}`);
     return `${path} ${await sha256(new TextEncoder().encode(text))}`;
@@ -59,7 +66,8 @@ async function compileOnce({ compiler, args, source, object }: Job): Promise<voi
   const listed = await readIfThere(`${ROOT}${object}.d`);
   const stored = await readIfThere(`${ROOT}${object}.key`);
   if (listed !== "" && stored === await inputsKey([compiler, ...command], listed)) return;
-  await run(compiler, command);
+  const [, messages] = await runBoth(compiler, command);
+  await Deno.writeTextFile(`${ROOT}${object}.log`, messages);
   const key = await inputsKey([compiler, ...command], await Deno.readTextFile(`${ROOT}${object}.d`));
   await Deno.writeTextFile(`${ROOT}${object}.key`, key);
 }

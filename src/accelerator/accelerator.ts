@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cpuDevice, type DeviceName } from "../core/device.ts";
+import type { Device, DeviceName } from "../core/device.ts";
 import { CollectiveError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
 import { DataLoader } from "../data/data_loader.ts";
@@ -12,17 +12,21 @@ import { type ProcessGroup, SingleProcessGroup } from "../distributed/process_gr
 import { Reducer } from "../distributed/reducer.ts";
 import { ShmProcessGroup } from "../distributed/shm_group.ts";
 import { Module } from "../nn/module.ts";
-import { type FlatBuffer, flatten } from "../optim/flat.ts";
+import type { FlatBuffer } from "../optim/flat.ts";
 import { Optimizer } from "../optim/optimizer.ts";
 import { copied } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
+import { capture, type CapturedStep, type CaptureOptions } from "./capture.ts";
 import { mapTensors } from "./nested.ts";
+import { chooseDevice, placeModule, placeOptimizer } from "./placement.ts";
 
 /** How the processes of the job work together. */
-export type DistributedType = "NO" | "MULTI_CPU";
+export type DistributedType = "NO" | "MULTI_CPU" | "MULTI_GPU";
 
 /** Options of the Accelerator. */
 export interface AcceleratorOptions {
+  /** Train on the CPU even where there is a GPU. Default: what ACCELERATE_USE_CPU says. */
+  cpu?: boolean;
   /** How long a rank waits for the others before it gives up. Default 600. */
   timeoutSeconds?: number;
   /** Gradients are averaged in buckets. */
@@ -57,18 +61,23 @@ export class Accelerator {
   /** Number of processes. */
   readonly numProcesses: number;
   readonly #environment: DistributedEnvironment;
+  readonly #device: Device;
   readonly #timeoutMs: number;
   readonly #bucketBytes: number;
   #group: Promise<ProcessGroup> | undefined;
   readonly #reducers = new Map<FlatBuffer, Reducer>();
+  readonly #modules = new Set<Module>();
+  readonly #buffers = new Set<FlatBuffer>();
+  readonly #capturedSteps: CapturedStep<never, unknown>[] = [];
 
   /**
    * Reads the environment; opens no connection.
    *
    * @param options See {@link AcceleratorOptions}.
    * @throws {LaunchError} When the environment is inconsistent.
+   * @throws {DeviceError} When this machine has fewer GPUs than processes.
    */
-  constructor({ timeoutSeconds = 600, ddp: { bucketMb = 25 } = {} }: AcceleratorOptions = {}) {
+  constructor({ cpu, timeoutSeconds = 600, ddp: { bucketMb = 25 } = {} }: AcceleratorOptions = {}) {
     if (!(timeoutSeconds > 0)) throw new RangeError(`Cannot wait ${timeoutSeconds} s: timeoutSeconds must be above 0`);
     if (!(bucketMb > 0)) throw new RangeError(`Cannot use buckets of ${bucketMb} MB: bucketMb must be above 0`);
     this.#environment = readDistributedEnvironment();
@@ -77,11 +86,12 @@ export class Accelerator {
     this.processIndex = this.#environment.rank;
     this.localProcessIndex = this.#environment.localRank;
     this.numProcesses = this.#environment.worldSize;
+    this.#device = chooseDevice(this.#environment, cpu);
   }
 
   /** Where models and batches are placed. */
   get device(): DeviceName {
-    return cpuDevice().toString();
+    return this.#device.toString();
   }
 
   /** Whether this is rank 0. */
@@ -100,18 +110,19 @@ export class Accelerator {
   }
 
   get distributedType(): DistributedType {
-    return this.numProcesses > 1 ? "MULTI_CPU" : "NO";
+    if (this.numProcesses === 1) return "NO";
+    return this.#device.type === "cuda" ? "MULTI_GPU" : "MULTI_CPU";
   }
 
   #join(): Promise<ProcessGroup> {
     return this.#group ??= this.numProcesses === 1
       ? Promise.resolve(new SingleProcessGroup())
-      : ShmProcessGroup.join(this.#environment, cpuDevice(), this.#timeoutMs);
+      : ShmProcessGroup.join(this.#environment, this.#device, this.#timeoutMs);
   }
 
   /**
-   * Makes objects ready: parameters become flat and equal to those of rank 0, loaders yield this rank's batches. Other values
-   * pass through. The same objects come back, so references that you hold stay good.
+   * Makes objects ready: parameters, buffers and the state of optimizers move to the device, parameters become flat and equal to those of
+   * rank 0, loaders yield this rank's batches on the device. Other values pass through. The same objects come back, so references that you hold stay good.
    *
    * @param objects Modules, optimizers, loaders, or anything else.
    * @throws {LaunchError} When the other ranks cannot be joined.
@@ -120,11 +131,15 @@ export class Accelerator {
     const group = await this.#join();
     for (const object of objects) {
       if (object instanceof Module) {
-        for (const buffer of flatten(object.parameters())) await this.#synchronize(buffer, group);
+        this.#modules.add(object);
+        for (const buffer of placeModule(object, this.#device)) {
+          this.#buffers.add(buffer);
+          await this.#synchronize(buffer, group);
+        }
       } else if (object instanceof Optimizer) {
-        this.#guard(object);
+        this.#guard(object, placeOptimizer(object, this.#device));
       } else if (object instanceof DataLoader) {
-        object.prepare({ rank: group.rank, worldSize: group.worldSize }, cpuDevice());
+        object.prepare({ rank: group.rank, worldSize: group.worldSize }, this.#device);
       }
     }
     return objects;
@@ -138,9 +153,8 @@ export class Accelerator {
   }
 
   // deno-lint-ignore no-explicit-any
-  #guard(optimizer: Optimizer<any>): void {
+  #guard(optimizer: Optimizer<any>, buffers: Set<FlatBuffer>): void {
     if (this.numProcesses === 1) return;
-    const buffers = flatten(optimizer.paramGroups.flatMap(({ params }) => params));
     const own = (): Reducer[] => [...buffers].flatMap((buffer) => this.#reducers.get(buffer) ?? []);
     optimizer.beforeStep = () => {
       if (!own().some(({ missed }) => missed)) return;
@@ -167,6 +181,45 @@ export class Accelerator {
     } finally {
       for (const reducer of reducers) reducer.end();
     }
+  }
+
+  /**
+   * Makes a training step that costs the host one call. On a GPU, its first call with inputs of some shapes runs as it is; the second one
+   * records what it does as a CUDA graph, and from then on the graph is replayed: forward, backward, optimizer and the average between ranks.
+   * The step sees changed learning rates, a schedule's step() and new random numbers as without it. On the CPU it is the function itself.
+   *
+   * What the function does in JavaScript happens when it is recorded, not in replays: it must do the same operations each time, must not read
+   * values (`item()`; return the tensor instead), and gets what differs between calls as arguments. A returned tensor is overwritten by the
+   * next call, unless it is a scalar.
+   *
+   * @param step Tensors, and plain values that never change the shapes, to a tensor or a structure of them. Synchronous.
+   * @param options See {@link CaptureOptions}.
+   * @throws {CaptureError} From the step, when it does what cannot be recorded; the message names it.
+   *
+   * @example
+   * ```ts
+   * import { Accelerator, nn, ones, optim, type Tensor } from "../../mod.ts";
+   * const accelerator = new Accelerator();
+   * const model = new nn.Linear(2, 1);
+   * const [net, optimizer] = await accelerator.prepare(model, new optim.SGD(model.parameters()));
+   * const train = accelerator.capture((x: Tensor) => {
+   *   optimizer.zeroGrad();
+   *   const loss = net.forward(x).square().mean();
+   *   accelerator.backward(loss);
+   *   optimizer.step();
+   *   return loss;
+   * });
+   * for (let step = 0; step < 3; step++) console.log(train(ones([4, 2], { device: accelerator.device })).item());
+   * await accelerator.end();
+   * ```
+   */
+  capture<Inputs extends unknown[], Result>(
+    step: (...inputs: Inputs) => Result,
+    options: CaptureOptions = {},
+  ): CapturedStep<Inputs, Result> {
+    const captured = capture(this.#device, step, { modules: this.#modules, buffers: this.#buffers }, options);
+    this.#capturedSteps.push(captured as unknown as CapturedStep<never, unknown>);
+    return captured;
   }
 
   /**
@@ -224,6 +277,7 @@ export class Accelerator {
     const group = await this.#group;
     await group.barrier();
     this.#group = undefined;
+    for (const step of this.#capturedSteps.splice(0)) step.dispose();
     for (const reducer of this.#reducers.values()) reducer.close();
     this.#reducers.clear();
     await group.close();

@@ -3,15 +3,17 @@
  *
  * @module
  */
+import type { Device } from "../core/device.ts";
 import { viewOf } from "../core/op.ts";
-import { DTypeError, ShapeError } from "../core/errors.ts";
+import { CaptureError, DTypeError, ShapeError } from "../core/errors.ts";
+import { recording } from "../core/recording.ts";
 import { withScope } from "../core/scope.ts";
 import { contiguousStrides, formatShape, type Shape, sizeOf } from "../core/shape.ts";
 import { CATEGORY } from "../core/storage.ts";
 import { bump } from "../core/version.ts";
 import { contiguous, copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
-import { flatten, flatZeros, nextOffset } from "./flat.ts";
+import { flatten, flatZeros, moveFlat, nextOffset } from "./flat.ts";
 
 /** Parameters that share settings; a setting that is absent has the optimizer's default. */
 export type ParameterGroup<Settings> = { params: Iterable<Tensor> } & Partial<Settings>;
@@ -158,6 +160,11 @@ export abstract class Optimizer<Settings extends object> {
     return true;
   }
 
+  /** Whether all that a step does with numbers of the host is told to the recording of a captured step. */
+  protected get isRecordable(): boolean {
+    return false;
+  }
+
   /** Changes the parameters of a run. */
   protected abstract stepRun(run: Run, settings: Settings): void;
 
@@ -180,6 +187,7 @@ export abstract class Optimizer<Settings extends object> {
    */
   step(): void {
     this.beforeStep?.();
+    if (recording !== null) this.#record();
     for (const group of this.paramGroups) {
       this.#completeStates(group);
       let run: Run | null = null;
@@ -206,6 +214,46 @@ export abstract class Optimizer<Settings extends object> {
         slot.isFirst = false;
       }
       if (run !== null) this.stepRun(run, group);
+    }
+  }
+
+  /** Makes the replays of a captured step count its steps. */
+  #record(): void {
+    const name = this.constructor.name;
+    if (!this.isRecordable) {
+      throw new CaptureError(
+        `Cannot record ${name}.step() in a captured step: its learning rate would not change any more`,
+      );
+    }
+    for (const group of this.paramGroups) {
+      for (const parameter of group.params) {
+        if (parameter.grad === null) continue;
+        const slot = this.#slots.get(parameter);
+        if (slot === undefined || slot.isFirst) {
+          throw new CaptureError(
+            `Cannot record ${name}.step() in a captured step: it makes the state of a parameter, which every replay would make ` +
+              `anew. Every parameter that the step trains must get a gradient in its first call`,
+          );
+        }
+        const before = { ...slot.numbers };
+        const advance = (): void => {
+          bump(parameter.storage, "an optimizer's step()");
+          this.advance(slot.numbers, group);
+        };
+        recording!.onReplay(advance, () => Object.assign(slot.numbers, before));
+      }
+    }
+  }
+
+  /** Moves the state, after the parameters have moved: see `moveFlat`. */
+  moveState(device: Device): void {
+    const moved = new Set<Tensor>();
+    for (const { buffers } of this.#slots.values()) {
+      for (const buffer of Object.values(buffers)) {
+        if (moved.has(buffer)) continue;
+        moved.add(buffer);
+        moveFlat(buffer, device, CATEGORY.optimizer);
+      }
     }
   }
 

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "hw/emulator/machine.h"
+#include "hw/emulator/mutation.h"
 #include "hw/emulator/runtime.h"
 #include "hw/emulator/types.h"
 
@@ -23,6 +24,7 @@
 #define __align__(bytes) alignas(bytes)
 #define __grid_constant__
 #define AX_MAX_THREADS(...)
+#define AX_HW_INLINE inline
 
 #define threadIdx (::hw::emulator::currentThread().index)
 #define blockIdx (::hw::emulator::currentThread().block->index)
@@ -37,11 +39,13 @@ constexpr int warpSize = 32;
 #define AX_DYNAMIC_SHARED(name) unsigned char* const name = ::hw::emulator::currentThread().block->dynamic_shared
 
 // Synchronisation.
-inline void __syncthreads() {
+inline __attribute__((always_inline)) void __syncthreads() {
+  if (hw::emulator::isDropped("__syncthreads")) return;
   const dim3& size = blockDim;
   hw::emulator::barrier(0, size.x * size.y * size.z);
 }
-inline void __syncwarp(uint32_t mask = 0xffffffff) {
+inline __attribute__((always_inline)) void __syncwarp(uint32_t mask = 0xffffffff) {
+  if (hw::emulator::isDropped("__syncwarp")) return;
   const char nothing = 0;
   hw::emulator::meet(mask, &nothing, 1, "__syncwarp");
 }
@@ -158,12 +162,20 @@ using std::min;
 
 namespace hw {
 
-// Takes the arguments as they are now; the kernel runs when its stream gets there.
-template <class... Parameters, class... Arguments>
+// A kernel with its arguments as they are at the launch; it runs when its stream gets there.
+using Arguments = std::function<void()>;
+using emulator::enqueueKernel;
+using emulator::lastCapturedNode;
+using emulator::setKernelNode;
+
+// What launch() calls: see hw/cuda.h.
+cudaError_t launchKernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, const Arguments& arguments);
+
+template <class... Parameters, class... Arguments_>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                   const Arguments&... arguments) {
+                   const Arguments_&... arguments) {
   std::tuple<std::decay_t<Parameters>...> values(static_cast<std::decay_t<Parameters>>(arguments)...);
-  return emulator::enqueueKernel(reinterpret_cast<const void*>(kernel), [kernel, values] { std::apply(kernel, values); }, grid, block, shared_bytes, stream);
+  return launchKernel(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream, [kernel, values] { std::apply(kernel, values); });
 }
 
 }  // namespace hw

@@ -11,9 +11,16 @@
 namespace hw::emulator {
 namespace {
 
-constexpr int kPoison = 0xff;  // NaN in every floating dtype, -1 as an integer
 constexpr size_t kMaxResidentBlocks = 3;
 constexpr unsigned kBarriers = 16;
+constexpr uint32_t kEarlyLanding = 8;  // one step in so many lets a load of a tile land before it must
+
+// Empty groups of copies may be left, for a pipeline closes one in every turn.
+bool hasWorkUnderWay(const Thread& thread) {
+  const auto is_open = [](const auto& groups) { return std::any_of(groups.begin(), groups.end(), [](auto& group) { return !group.empty(); }); };
+  return !thread.open_copies.empty() || !thread.open_stores.empty() || !thread.open_products.empty() || is_open(thread.copy_groups) ||
+         is_open(thread.store_groups) || is_open(thread.product_groups);
+}
 
 uint64_t& generator() {
   static uint64_t state = [] {
@@ -35,18 +42,18 @@ uint32_t randomBelow(uint32_t limit) {
   return static_cast<uint32_t>((x >> 32) * limit >> 32);
 }
 
+Thread* g_current = nullptr;
+
 Machine& Machine::instance() {
   static Machine* const machine = new Machine;
   return *machine;
 }
 
-Thread& currentThread() { return *Machine::instance().current_; }
-
 // The first function on a fiber's stack.
 void threadEntry() {
   Machine& machine = Machine::instance();
-  machine.current_->block->launch->body();
-  Thread* const thread = machine.current_;
+  g_current->block->launch->body();
+  Thread* const thread = g_current;
   thread->is_done = true;
   void* nowhere;
   ax_hw_switch(&nowhere, machine.scheduler_);
@@ -55,7 +62,7 @@ void threadEntry() {
 
 void wait(WaitList& list, const char* what) {
   Machine& machine = Machine::instance();
-  Thread* const thread = machine.current_;
+  Thread* const thread = g_current;
   thread->waits_for = what;
   list.threads.push_back(thread);
   ax_hw_switch(&thread->stack_pointer, machine.scheduler_);
@@ -69,7 +76,7 @@ void wakeAll(WaitList& list) {
 
 void yield() {
   Machine& machine = Machine::instance();
-  Thread* const thread = machine.current_;
+  Thread* const thread = g_current;
   thread->is_yielding = true;
   machine.ready_.push_back(thread);
   ax_hw_switch(&thread->stack_pointer, machine.scheduler_);
@@ -77,7 +84,7 @@ void yield() {
 
 void failKernel(const std::string& message) {
   Machine& machine = Machine::instance();
-  const Thread& thread = *machine.current_;
+  const Thread& thread = *g_current;
   const uint3 block = thread.block->index;
   char where[128];
   snprintf(where, sizeof where, "block (%u, %u, %u), thread (%u, %u, %u): ", block.x, block.y, block.z, thread.index.x, thread.index.y,
@@ -101,7 +108,7 @@ void barrier(unsigned id, unsigned expected) {
   wakeAll(b.waiting);
 }
 
-const char (*meet(uint32_t mask, const void* value, size_t bytes, const char* operation))[kMaxExchangedBytes] {
+const ExchangedValue* meet(uint32_t mask, const void* value, size_t bytes, const char* operation, void (*finish)(ExchangedValue*)) {
   const Thread& thread = currentThread();
   Block& block = *thread.block;
   const unsigned warp_first = thread.rank / kWarpSize * kWarpSize, lane = thread.rank - warp_first;
@@ -128,6 +135,7 @@ const char (*meet(uint32_t mask, const void* value, size_t bytes, const char* op
   if (meeting->arrived != mask) {
     wait(meeting->waiting, operation);
   } else {
+    if (finish != nullptr) finish(values);
     meeting->arrived = 0;
     meeting->turn ^= 1;
     wakeAll(meeting->waiting);
@@ -144,8 +152,19 @@ char* sharedVariable(const void* tag, size_t bytes) {
   block.shared_memory.emplace_back(new char[bytes + kAlignment]);
   char* const address = reinterpret_cast<char*>(aligned(reinterpret_cast<uintptr_t>(block.shared_memory.back().get()), kAlignment));
   memset(address, kPoison, bytes);
-  block.shared_variables.push_back({tag, address});
+  block.shared_variables.push_back({tag, address, bytes});
   return address;
+}
+
+void checkShared(const void* address, size_t bytes, size_t alignment, const char* operation) {
+  const char* const first = static_cast<const char*>(address);
+  if (reinterpret_cast<uintptr_t>(first) % alignment != 0) {
+    failKernel(std::string(operation) + ": the address in shared memory is not a multiple of " + std::to_string(alignment));
+  }
+  for (const SharedVariable& variable : currentThread().block->shared_variables) {
+    if (first >= variable.address && first + bytes <= variable.address + variable.bytes) return;
+  }
+  failKernel(std::string(operation) + ": the address is outside the block's shared memory");
 }
 
 void Machine::add(std::shared_ptr<Launch> launch) { launches_.push_back(std::move(launch)); }
@@ -178,6 +197,7 @@ void Machine::makeResident() {
     block->dynamic_shared = reinterpret_cast<unsigned char*>(
         aligned(reinterpret_cast<uintptr_t>(block->shared_memory.back().get()), kAlignment));
     memset(block->dynamic_shared, kPoison, chosen->shared_bytes);
+    block->shared_variables.push_back({nullptr, reinterpret_cast<char*>(block->dynamic_shared), chosen->shared_bytes});
   }
   for (unsigned rank = 0; rank < threads; ++rank) {
     Thread& thread = block->threads[rank];
@@ -195,9 +215,9 @@ void Machine::run(Thread* thread) {
     thread->stack_pointer = startOf(thread->stack, threadEntry);
   }
   thread->waits_for = nullptr;
-  current_ = thread;
+  g_current = thread;
   ax_hw_switch(&scheduler_, thread->stack_pointer);
-  current_ = nullptr;
+  g_current = nullptr;
 }
 
 void Machine::retire(Block* block) {
@@ -208,10 +228,28 @@ void Machine::retire(Block* block) {
   resident_.erase(std::find_if(resident_.begin(), resident_.end(), [=](auto& known) { return known.get() == block; }));
 }
 
+bool Machine::hasLandings() const {
+  return std::any_of(resident_.begin(), resident_.end(), [](auto& block) { return !block->landings.empty(); });
+}
+
+// Lets one load of a tile land, of any block.
+void Machine::landOne() {
+  if (!hasLandings()) return;
+  Block* block;
+  do {
+    block = resident_[randomBelow(static_cast<uint32_t>(resident_.size()))].get();
+  } while (block->landings.empty());
+  const uint32_t chosen = randomBelow(static_cast<uint32_t>(block->landings.size()));
+  const PendingWork landing = std::move(block->landings[chosen]);
+  block->landings.erase(block->landings.begin() + chosen);
+  landing();
+}
+
 bool Machine::step() {
   if (launches_.empty()) return false;
   makeResident();
-  if (ready_.empty()) {
+  if (ready_.empty() || randomBelow(kEarlyLanding) == 0) landOne();
+  if (ready_.empty() && !hasLandings()) {
     abandon("deadlock: " + describeWaiting());
     return true;
   }
@@ -229,12 +267,16 @@ bool Machine::step() {
     yields_in_row_ = thread->is_yielding ? yields_in_row_ + 1 : 0;
     thread->is_yielding = false;
     if (!thread->is_done) continue;
-    if (!thread->open_copies.empty() || !thread->copy_groups.empty()) {
-      abandon("a thread ended before its asynchronous copies");
+    if (hasWorkUnderWay(*thread)) {
+      abandon("a thread ended before its asynchronous copies, stores or products");
       return true;
     }
     giveStack(thread->stack);
     if (--thread->block->unfinished == 0) {
+      if (!thread->block->landings.empty()) {
+        abandon("a block ended before its loads of tiles");
+        return true;
+      }
       retire(thread->block);
       break;
     }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -24,6 +25,7 @@ struct Block;
 struct Thread;
 
 constexpr unsigned kWarpSize = 32;
+constexpr int kPoison = 0xff;  // NaN in every floating dtype, -1 as an integer
 constexpr size_t kMaxExchangedBytes = 64;
 
 // Threads that wait for the same thing.
@@ -51,8 +53,15 @@ struct Warp {
   std::vector<std::unique_ptr<Meeting>> meetings;
 };
 
-// A copy that the thread has begun and that lands when the thread waits for it, or later.
-using PendingCopy = std::function<void()>;
+// A copy to shared memory that the thread has begun and that lands when the thread waits for it. Bytes beyond `source_bytes` become 0.
+struct PendingCopy {
+  char* to;
+  const char* from;
+  uint32_t bytes, source_bytes;
+};
+
+// Work that the thread has begun and that happens when it waits for it.
+using PendingWork = std::function<void()>;
 
 struct Thread {
   Block* block = nullptr;
@@ -62,13 +71,19 @@ struct Thread {
   char* stack = nullptr;
   bool is_done = false, is_yielding = false;
   const char* waits_for = nullptr;
+  bool has_fenced_products = false;
   std::vector<PendingCopy> open_copies;                 // not committed yet
+  std::vector<PendingWork> open_stores, open_products;
+  std::vector<std::vector<PendingWork>> store_groups, product_groups;
+  std::map<float*, std::vector<float>> product_sums;    // what accumulators hold while products are under way
   std::vector<std::vector<PendingCopy>> copy_groups;    // committed, the oldest first
 };
 
+// Shared memory of a block; the tag of dynamic memory is null.
 struct SharedVariable {
   const void* tag;
   char* address;
+  size_t bytes;
 };
 
 // One launch of a kernel.
@@ -89,11 +104,16 @@ struct Block {
   std::vector<SharedVariable> shared_variables;
   std::vector<std::unique_ptr<char[]>> shared_memory;
   unsigned char* dynamic_shared = nullptr;
+  std::vector<PendingWork> landings;  // loads of tiles that have not landed
+  WaitList phase_waiters;
   unsigned unfinished = 0;
 };
 
+// The thread that runs. Kernels ask for it at every threadIdx.
+extern Thread* g_current;
+inline Thread& currentThread() { return *g_current; }
+
 // What the fibers need of the machine.
-Thread& currentThread();
 
 // The current thread waits until somebody wakes the list. `what` says for whom the report of a deadlock is made.
 void wait(WaitList& list, const char* what);
@@ -108,7 +128,12 @@ void yield();
 void barrier(unsigned id, unsigned expected);
 
 // Leaves `value` for the lanes of `mask` and returns the 32 places where those of all are; valid until the lane's next meeting.
-const char (*meet(uint32_t mask, const void* value, size_t bytes, const char* operation))[kMaxExchangedBytes];
+// `finish`, if there is one, turns the values into results at the moment when the last lane has come.
+using ExchangedValue = char[kMaxExchangedBytes];
+const ExchangedValue* meet(uint32_t mask, const void* value, size_t bytes, const char* operation, void (*finish)(ExchangedValue*) = nullptr);
+
+// Fails unless the bytes lie in one variable of the block's shared memory and the address is a multiple of `alignment`.
+void checkShared(const void* address, size_t bytes, size_t alignment, const char* operation);
 
 // The variable of the current block that `tag` stands for, filled with NaN when it is first seen.
 char* sharedVariable(const void* tag, size_t bytes);
@@ -134,10 +159,11 @@ class Machine {
   friend void wakeAll(WaitList&);
   friend void yield();
   friend void failKernel(const std::string&);
-  friend Thread& currentThread();
   friend void threadEntry();
 
   void makeResident();
+  void landOne();
+  bool hasLandings() const;
   void run(Thread* thread);
   void retire(Block* block);
   void abandon(const std::string& message);
@@ -146,7 +172,6 @@ class Machine {
   std::vector<std::shared_ptr<Launch>> launches_;
   std::vector<std::unique_ptr<Block>> resident_;
   std::vector<Thread*> ready_;
-  Thread* current_ = nullptr;
   void* scheduler_ = nullptr;
   unsigned yields_in_row_ = 0;
   std::string error_;
