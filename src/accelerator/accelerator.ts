@@ -8,9 +8,9 @@ import { CollectiveError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
 import { DataLoader } from "../data/data_loader.ts";
 import { type DistributedEnvironment, readDistributedEnvironment } from "../distributed/environment.ts";
-import { type ProcessGroup, SingleProcessGroup } from "../distributed/process_group.ts";
+import { joinProcessGroup } from "../distributed/join.ts";
+import type { ProcessGroup } from "../distributed/process_group.ts";
 import { Reducer } from "../distributed/reducer.ts";
-import { ShmProcessGroup } from "../distributed/shm_group.ts";
 import { Module } from "../nn/module.ts";
 import type { FlatBuffer } from "../optim/flat.ts";
 import { Optimizer } from "../optim/optimizer.ts";
@@ -48,7 +48,7 @@ export type Reduction = "sum" | "mean" | "max" | "none";
  * const accelerator = new Accelerator();
  * const model = new nn.Linear(2, 1);
  * const [net, optimizer] = await accelerator.prepare(model, new optim.SGD(model.parameters()));
- * accelerator.backward(net.forward(ones([1, 2])).sum());
+ * accelerator.backward(net.forward(ones([1, 2], { device: accelerator.device })).sum());
  * optimizer.step();
  * await accelerator.end();
  * ```
@@ -115,9 +115,7 @@ export class Accelerator {
   }
 
   #join(): Promise<ProcessGroup> {
-    return this.#group ??= this.numProcesses === 1
-      ? Promise.resolve(new SingleProcessGroup())
-      : ShmProcessGroup.join(this.#environment, this.#device, this.#timeoutMs);
+    return this.#group ??= joinProcessGroup(this.#environment, this.#device, this.#timeoutMs);
   }
 
   /**

@@ -98,7 +98,7 @@ export class Reducer {
   }
 
   #reduceNext(): void {
-    this.#group.allReduce(this.#buckets[this.#next++].range, "sum", 1 / this.#group.worldSize);
+    this.#group.startAllReduce(this.#buckets[this.#next++].range, "sum", 1 / this.#group.worldSize);
   }
 
   /**
@@ -119,6 +119,7 @@ export class Reducer {
         fillInto(this.#parameters[i].gradSlot!, 0);
       });
       while (this.#next < this.#buckets.length) this.#reduceNext();
+      this.#group.finish();
       if (absent.length === 0) return;
       const used = this.#used.data();
       for (const i of absent) {
