@@ -48,7 +48,12 @@ export { einsum } from "./src/einsum.ts";
 export * as io from "./src/io/mod.ts";
 export * as nn from "./src/nn/mod.ts";
 export * as optim from "./src/optim/mod.ts";
-export { GradScaler, type GradScalerOptions, type GradScalerState } from "./src/optim/grad_scaler.ts";
+export {
+  GradScaler,
+  type GradScalerOptions,
+  type GradScalerState,
+  type ScaledOptimizer,
+} from "./src/optim/grad_scaler.ts";
 export { autocast, type AutocastDType, autocastDType, type AutocastOptions } from "./src/autocast.ts";
 export { cat, stack } from "./src/ops/cat.ts";
 export {
