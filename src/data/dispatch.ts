@@ -5,7 +5,7 @@
  */
 import { type Scope, withScope } from "../core/scope.ts";
 import { type Dataset, IterableDataset } from "./dataset.ts";
-import { DispatchedRounds, OrderDeal } from "./rounds.ts";
+import { type DispatchedRounds, OrderDeal } from "./rounds.ts";
 import {
   type Collate,
   collateIn,

@@ -71,6 +71,13 @@ function revived({ name, message, stack }: PortableError): Error {
   return error;
 }
 
+/** The module that a worker runs. A thread starts from a file or from text, so what was imported over http is imported by text. */
+function entry(): URL {
+  const url = new URL("./worker.ts", import.meta.url);
+  if (url.protocol === "file:") return url;
+  return new URL(`data:text/javascript,${encodeURIComponent(`import ${JSON.stringify(url.href)};`)}`);
+}
+
 /** Workers that share the batches of a loader. */
 export class WorkerPool {
   readonly #workers: readonly PoolWorker[];
@@ -89,8 +96,8 @@ export class WorkerPool {
    */
   static async start(count: number, setup: WorkerSetup): Promise<WorkerPool> {
     const { Worker } = await import("node:worker_threads");
-    const url = new URL("./worker.ts", import.meta.url);
-    return new WorkerPool(Array.from({ length: count }, () => new PoolWorker(new Worker(url, { workerData: setup }))));
+    const start = (): PoolWorker => new PoolWorker(new Worker(entry(), { workerData: setup }));
+    return new WorkerPool(Array.from({ length: count }, start));
   }
 
   /**

@@ -1,7 +1,7 @@
 // Which samples come to which rank: rows DL-1 to DL-30 of Accelerate's behaviour.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { arange, data, type Tensor } from "../../mod.ts";
-import { Iteration } from "../../src/data/iteration.ts";
+import type { Iteration } from "../../src/data/iteration.ts";
 import type { Placement } from "../../src/data/data_loader.ts";
 
 type Batches = number[][];
