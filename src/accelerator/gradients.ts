@@ -153,6 +153,7 @@ export class Gradients {
 
   /** Gives everything back, or what is named. */
   release(objects?: readonly unknown[]): void {
+    this.#resolved = new WeakMap();
     for (const optimizer of [...this.#links.keys()]) {
       if (objects !== undefined && !objects.includes(optimizer)) continue;
       optimizer.guard = null;
