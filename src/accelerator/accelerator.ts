@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cpuDevice, type DeviceName } from "../core/device.ts";
+import type { DeviceName } from "../core/device.ts";
 import { DataLoader } from "../data/data_loader.ts";
 import { readAccelerateEnvironment, readDistributedEnvironment } from "../distributed/environment.ts";
 import { Module } from "../nn/module.ts";
@@ -13,19 +13,23 @@ import type { Tensor } from "../tensor.ts";
 import { Accumulation, type GradientAccumulationOptions, inRegion, Region } from "./accumulation.ts";
 import { type BatchSizeOptions, findBatchSize } from "./batch_size.ts";
 import { BetweenRanks } from "./between_ranks.ts";
+import { capture, type CapturedStep, type CaptureOptions } from "./capture.ts";
 import { type AcceleratorBackwardOptions, type AccumulationTarget, Gradients } from "./gradients.ts";
 import { type JoinOptions, joinUneven } from "./join.ts";
 import { type DataLoaderConfiguration, Loaders } from "./loaders.ts";
 import { freePrepared } from "./memory.ts";
 import { gatherForMetrics, sampleWeights } from "./metrics.ts";
+import { chooseDevice } from "./placement.ts";
 import { Ranks } from "./ranks.ts";
 import { isScheduler, Schedulers, type SchedulerStepping } from "./schedulers.ts";
 
 /** How the processes of the job work together. */
-export type DistributedType = "NO" | "MULTI_CPU";
+export type DistributedType = "NO" | "MULTI_CPU" | "MULTI_GPU";
 
 /** Options of the Accelerator. */
 export interface AcceleratorOptions {
+  /** Train on the CPU even where there is a GPU. Default: what ACCELERATE_USE_CPU says. */
+  cpu?: boolean;
   /** How long a rank waits for the others before it gives up. Default 600. */
   timeoutSeconds?: number;
   /** Gradients are averaged in buckets. */
@@ -71,18 +75,22 @@ export class Accelerator extends BetweenRanks {
   /** @internal */
   readonly parts: AcceleratorParts;
   readonly #gradients: Gradients;
+  readonly #capturedSteps: CapturedStep<never, unknown>[] = [];
 
   /**
    * Reads the environment; opens no connection.
    *
    * @param options See {@link AcceleratorOptions}.
    * @throws {LaunchError} When the environment is inconsistent.
+   * @throws {DeviceError} When this machine has fewer GPUs than processes.
    */
   constructor(options: AcceleratorOptions = {}) {
     const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {}, dataLoader = {} } = options;
     if (!(timeoutSeconds > 0)) throw new RangeError(`Cannot wait ${timeoutSeconds} s: timeoutSeconds must be above 0`);
     if (!(bucketMb > 0)) throw new RangeError(`Cannot use buckets of ${bucketMb} MB: bucketMb must be above 0`);
-    const ranks = new Ranks(readDistributedEnvironment(), Math.ceil(timeoutSeconds * 1000));
+    const environment = readDistributedEnvironment();
+    const device = chooseDevice(environment, options.cpu);
+    const ranks = new Ranks(environment, device, Math.ceil(timeoutSeconds * 1000));
     super(ranks);
     const gradients = this.#gradients = new Gradients(ranks, bucketMb * 2 ** 20);
     const loaders = new Loaders(ranks, dataLoader);
@@ -109,16 +117,17 @@ export class Accelerator extends BetweenRanks {
 
   /** Where models and batches are placed. */
   get device(): DeviceName {
-    return cpuDevice().toString();
+    return this.parts.ranks.device.toString();
   }
 
   get distributedType(): DistributedType {
-    return this.numProcesses > 1 ? "MULTI_CPU" : "NO";
+    if (this.numProcesses === 1) return "NO";
+    return this.parts.ranks.device.type === "cuda" ? "MULTI_GPU" : "MULTI_CPU";
   }
 
   /**
-   * Makes objects ready: parameters become flat and equal to those of rank 0, loaders yield this rank's batches, schedules count the
-   * steps of their optimizer. Other values pass through. The same objects come back, so references that you hold stay good.
+   * Makes objects ready: parameters, buffers and the state of optimizers move to the device, parameters become flat and equal to those of
+   * rank 0, loaders yield this rank's batches on the device, schedules count the steps of their optimizer. Other values pass through. The same objects come back, so references that you hold stay good.
    *
    * @param objects Modules, optimizers, loaders, schedules, or anything else.
    * @throws {LaunchError} When the other ranks cannot be joined.
@@ -140,6 +149,46 @@ export class Accelerator extends BetweenRanks {
       }
     }
     return objects;
+  }
+
+  /**
+   * Makes a training step that costs the host one call. On a GPU, its first call with inputs of some shapes runs as it is; the second one
+   * records what it does as a CUDA graph, and from then on the graph is replayed: forward, backward, optimizer and the average between ranks.
+   * The step sees changed learning rates, a schedule's step() and new random numbers as without it. On the CPU it is the function itself.
+   *
+   * What the function does in JavaScript happens when it is recorded, not in replays: it must do the same operations each time, must not read
+   * values (`item()`; return the tensor instead), and gets what differs between calls as arguments. A returned tensor is overwritten by the
+   * next call, unless it is a scalar.
+   *
+   * @param step Tensors, and plain values that never change the shapes, to a tensor or a structure of them. Synchronous.
+   * @param options See {@link CaptureOptions}.
+   * @throws {CaptureError} From the step, when it does what cannot be recorded; the message names it.
+   *
+   * @example
+   * ```ts
+   * import { Accelerator, nn, ones, optim, type Tensor } from "../../mod.ts";
+   * const accelerator = new Accelerator();
+   * const model = new nn.Linear(2, 1);
+   * const [net, optimizer] = await accelerator.prepare(model, new optim.SGD(model.parameters()));
+   * const train = accelerator.capture((x: Tensor) => {
+   *   optimizer.zeroGrad();
+   *   const loss = net.forward(x).square().mean();
+   *   accelerator.backward(loss);
+   *   optimizer.step();
+   *   return loss;
+   * });
+   * for (let step = 0; step < 3; step++) console.log(train(ones([4, 2], { device: accelerator.device })).item());
+   * await accelerator.end();
+   * ```
+   */
+  capture<Inputs extends unknown[], Result>(
+    step: (...inputs: Inputs) => Result,
+    options: CaptureOptions = {},
+  ): CapturedStep<Inputs, Result> {
+    const { ranks, models, gradients } = this.parts;
+    const captured = capture(ranks.device, step, { modules: models, buffers: gradients.buffers }, options);
+    this.#capturedSteps.push(captured as unknown as CapturedStep<never, unknown>);
+    return captured;
   }
 
   // Accumulation.
@@ -232,7 +281,7 @@ export class Accelerator extends BetweenRanks {
    * and their sum as the normalizer of {@link backward}, losses and gradients are exact although all batches are equally large.
    */
   sampleWeights(): Tensor {
-    return sampleWeights(this.parts.loaders.current, this.processIndex);
+    return sampleWeights(this.parts.ranks, this.parts.loaders.current);
   }
 
   /**
@@ -281,6 +330,7 @@ export class Accelerator extends BetweenRanks {
     const { ranks, gradients, loaders } = this.parts;
     for (const loader of loaders.prepared) await loader.close();
     await ranks.close();
+    for (const step of this.#capturedSteps.splice(0)) step.dispose();
     gradients.release();
   }
 }

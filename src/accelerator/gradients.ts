@@ -5,6 +5,7 @@
  */
 import { CollectiveError } from "../core/errors.ts";
 import { empty, noGrad } from "../core/op.ts";
+import { refuseRecording } from "../core/recording.ts";
 import { tensor } from "../creation.ts";
 import type { ProcessGroup } from "../distributed/process_group.ts";
 import { Reducer } from "../distributed/reducer.ts";
@@ -14,6 +15,7 @@ import { type FlatBuffer, flatten } from "../optim/flat.ts";
 import type { Optimizer, OptimizerGuard } from "../optim/optimizer.ts";
 import { Tensor } from "../tensor.ts";
 import { tidy } from "../tidy.ts";
+import { placeModule, placeOptimizer } from "./placement.ts";
 import type { Ranks } from "./ranks.ts";
 import { reciprocal, scaleGradients, Window } from "./window.ts";
 
@@ -111,6 +113,11 @@ export class Gradients {
     return this.#reducers;
   }
 
+  /** The flat memory of everything that was prepared. */
+  get buffers(): Iterable<FlatBuffer> {
+    return { [Symbol.iterator]: () => this.#windows.keys() };
+  }
+
   /** The optimizers, in the order of their preparation. */
   get links(): ReadonlyMap<AnyOptimizer, OptimizerLink> {
     return this.#links;
@@ -119,7 +126,7 @@ export class Gradients {
   /** Makes a model's parameters flat, and equal to those of rank 0. */
   async prepareModel(model: Module, group: ProcessGroup): Promise<void> {
     this.#group = group;
-    for (const buffer of flatten(model.parameters())) {
+    for (const buffer of placeModule(model, group.device)) {
       if (!this.#windows.has(buffer)) this.#adopt(new Window(), [buffer]);
       if (group.worldSize === 1 || this.#reducers.has(buffer)) continue;
       await group.ready();
@@ -138,7 +145,7 @@ export class Gradients {
   /** Lets an optimizer take steps with complete gradients only. */
   prepareOptimizer(optimizer: AnyOptimizer): void {
     if (this.#links.has(optimizer)) return;
-    const buffers = flatten(optimizer.paramGroups.flatMap(({ params }) => params));
+    const buffers = placeOptimizer(optimizer, this.#ranks.device);
     // A model and its optimizer share a window, and so do optimizers of one model.
     const found = [...buffers].flatMap((buffer) => this.#windows.get(buffer) ?? []);
     const window = found[0] ?? new Window();
@@ -246,6 +253,10 @@ export class Gradients {
 
   #accumulated(loss: Tensor, weight: number | undefined, entered: readonly Window[]): void {
     const { worldSize } = this.#ranks;
+    refuseRecording(
+      "backward() inside of accumulate()",
+      "a replay would be the same micro-batch again. Accumulate without capture()",
+    );
     for (const window of entered) {
       // A second pass in a micro-batch that was already complete: back to the sum.
       if (window.divisor !== 1) { for (const buffer of window.buffers) scaleGradients(buffer, window.divisor); }
@@ -296,7 +307,7 @@ export class Gradients {
     const group = this.#group;
     if (group === undefined || group.worldSize === 1) return value;
     return tidy(() => {
-      const all = tensor([value], { dtype: "float64", device: "cpu" });
+      const all = tensor([value], { dtype: "float64", device: group.device.toString() });
       group.allReduce(all, "sum", 1);
       return all.item();
     });
