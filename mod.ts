@@ -56,8 +56,15 @@ export { einsum } from "./src/einsum.ts";
 export * as io from "./src/io/mod.ts";
 export * as nn from "./src/nn/mod.ts";
 export * as optim from "./src/optim/mod.ts";
+export { GradScaler, type GradScalerOptions, type GradScalerState } from "./src/optim/grad_scaler.ts";
+export { autocast, type AutocastDType, autocastDType, type AutocastOptions } from "./src/autocast.ts";
 export { cat, stack } from "./src/ops/cat.ts";
+export {
+  type Float32MatmulPrecision,
+  getFloat32MatmulPrecision,
+  setFloat32MatmulPrecision,
+} from "./src/ops/product.ts";
 export { where } from "./src/ops/binary.ts";
 export { Tensor } from "./src/tensor.ts";
-export type { Operand } from "./src/tensor_elementwise.ts";
+export type * from "./src/types.ts";
 export { scope, tidy } from "./src/tidy.ts";

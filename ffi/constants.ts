@@ -99,4 +99,8 @@ export const AX = {
   COMM_SUM: 0,
   COMM_MAX: 1,
   COMM_MIN: 2,
+  COMM_SHM: 0,
+  COMM_IPC: 1,
+  COMM_NCCL: 2,
+  NCCL_ID_BYTES: 128,
 } as const;

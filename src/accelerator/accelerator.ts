@@ -66,7 +66,7 @@ export interface AcceleratorParts {
  * const accelerator = new Accelerator();
  * const model = new nn.Linear(2, 1);
  * const [net, optimizer] = await accelerator.prepare(model, new optim.SGD(model.parameters()));
- * accelerator.backward(net.forward(ones([1, 2])).sum());
+ * accelerator.backward(net.forward(ones([1, 2], { device: accelerator.device })).sum());
  * optimizer.step();
  * await accelerator.end();
  * ```

@@ -42,18 +42,18 @@ uint32_t randomBelow(uint32_t limit) {
   return static_cast<uint32_t>((x >> 32) * limit >> 32);
 }
 
+Thread* g_current = nullptr;
+
 Machine& Machine::instance() {
   static Machine* const machine = new Machine;
   return *machine;
 }
 
-Thread& currentThread() { return *Machine::instance().current_; }
-
 // The first function on a fiber's stack.
 void threadEntry() {
   Machine& machine = Machine::instance();
-  machine.current_->block->launch->body();
-  Thread* const thread = machine.current_;
+  g_current->block->launch->body();
+  Thread* const thread = g_current;
   thread->is_done = true;
   void* nowhere;
   ax_hw_switch(&nowhere, machine.scheduler_);
@@ -62,7 +62,7 @@ void threadEntry() {
 
 void wait(WaitList& list, const char* what) {
   Machine& machine = Machine::instance();
-  Thread* const thread = machine.current_;
+  Thread* const thread = g_current;
   thread->waits_for = what;
   list.threads.push_back(thread);
   ax_hw_switch(&thread->stack_pointer, machine.scheduler_);
@@ -76,7 +76,7 @@ void wakeAll(WaitList& list) {
 
 void yield() {
   Machine& machine = Machine::instance();
-  Thread* const thread = machine.current_;
+  Thread* const thread = g_current;
   thread->is_yielding = true;
   machine.ready_.push_back(thread);
   ax_hw_switch(&thread->stack_pointer, machine.scheduler_);
@@ -84,7 +84,7 @@ void yield() {
 
 void failKernel(const std::string& message) {
   Machine& machine = Machine::instance();
-  const Thread& thread = *machine.current_;
+  const Thread& thread = *g_current;
   const uint3 block = thread.block->index;
   char where[128];
   snprintf(where, sizeof where, "block (%u, %u, %u), thread (%u, %u, %u): ", block.x, block.y, block.z, thread.index.x, thread.index.y,
@@ -171,13 +171,18 @@ void Machine::add(std::shared_ptr<Launch> launch) { launches_.push_back(std::mov
 
 // One more block of some launch, if there is room.
 void Machine::makeResident() {
-  std::vector<Launch*> open;
+  std::vector<Launch*> open, absent;
   for (auto& launch : launches_) {
-    if (launch->next_block < launch->blockCount()) open.push_back(launch.get());
+    if (launch->next_block == launch->blockCount()) continue;
+    open.push_back(launch.get());
+    if (launch->next_block == launch->finished_blocks) absent.push_back(launch.get());
   }
   // Every launch has at least one block, so that kernels that wait for each other can.
-  const size_t limit = std::max(kMaxResidentBlocks, launches_.size());
-  if (open.empty() || resident_.size() >= limit) return;
+  if (!absent.empty()) {
+    open = absent;
+  } else if (open.empty() || resident_.size() >= kMaxResidentBlocks) {
+    return;
+  }
   Launch* chosen = open[randomBelow(static_cast<uint32_t>(open.size()))];
   const auto owner = std::find_if(launches_.begin(), launches_.end(), [=](auto& launch) { return launch.get() == chosen; });
   auto block = std::make_unique<Block>();
@@ -215,9 +220,9 @@ void Machine::run(Thread* thread) {
     thread->stack_pointer = startOf(thread->stack, threadEntry);
   }
   thread->waits_for = nullptr;
-  current_ = thread;
+  g_current = thread;
   ax_hw_switch(&scheduler_, thread->stack_pointer);
-  current_ = nullptr;
+  g_current = nullptr;
 }
 
 void Machine::retire(Block* block) {
@@ -226,6 +231,18 @@ void Machine::retire(Block* block) {
     launches_.erase(std::find_if(launches_.begin(), launches_.end(), [=](auto& known) { return known.get() == launch; }));
   }
   resident_.erase(std::find_if(resident_.begin(), resident_.end(), [=](auto& known) { return known.get() == block; }));
+}
+
+// Kernels that wait for each other: now and then a block stops for long, in which the others get as far ahead as they can.
+bool Machine::isHeldBack(Block& block) {
+  if (launches_.size() < 2) return false;
+  if (block.held_back > 0) {
+    --block.held_back;
+    return true;
+  }
+  constexpr uint32_t kOneIn = 512, kLongest = 20000;
+  if (randomBelow(kOneIn) == 0) block.held_back = randomBelow(kLongest);
+  return false;
 }
 
 bool Machine::hasLandings() const {
@@ -257,6 +274,7 @@ bool Machine::step() {
   for (int i = 0; i < kThreadsInStep && !ready_.empty(); ++i) {
     const uint32_t chosen = randomBelow(static_cast<uint32_t>(ready_.size()));
     Thread* const thread = ready_[chosen];
+    if (isHeldBack(*thread->block)) continue;
     ready_[chosen] = ready_.back();
     ready_.pop_back();
     run(thread);

@@ -43,14 +43,16 @@ bool startNext(Stream& stream) {
   bool progressed = false;
   while (stream.active == nullptr && !stream.queue.empty()) {
     Operation& next = stream.queue.front();
-    if (next.is_wait && next.event->completed < next.number) return progressed;
+    if (next.is_wait && !next.event->is_completed) return progressed;
     if (next.kernel != nullptr) {
       stream.active = std::make_shared<Launch>(*next.kernel);
       Machine::instance().add(stream.active);
+    } else if (next.attempt != nullptr) {
+      if (!next.attempt(next.data)) return progressed;
     } else if (next.work) {
       next.work();
     } else if (!next.is_wait) {
-      next.event->completed = next.number;
+      next.event->is_completed = true;
       next.event->time_ms = nowMs();
     }
     stream.queue.pop_front();
@@ -78,7 +80,16 @@ cudaError_t done(cudaError_t error) {
 
 int deviceCount() {
   const char* text = getenv("ACCELERATE_EMULATED_GPUS");
-  return text == nullptr ? 1 : atoi(text);
+  const int count = text == nullptr ? 1 : atoi(text);
+  const char* visible = getenv("CUDA_VISIBLE_DEVICES");
+  if (visible == nullptr) return count;
+  // As CUDA: those named, up to the first that is not there.
+  int seen = 0;
+  for (const char* at = visible; *at != 0 && *at >= '0' && *at <= '9' && atoi(at) < count; ++seen) {
+    while (*at >= '0' && *at <= '9') ++at;
+    if (*at == ',') ++at;
+  }
+  return seen;
 }
 
 bool isIdle(const Stream& stream) { return stream.queue.empty() && stream.active == nullptr; }
@@ -116,6 +127,15 @@ cudaError_t enqueue(Stream* stream, Operation operation) {
   }
   stream->queue.push_back(std::move(operation));
   return cudaSuccess;
+}
+
+cudaError_t enqueueAttempt(Stream* stream, Attempt attempt, void* data) {
+  Lock lock(runtime().lock);
+  startImporterThread();
+  Operation operation;
+  operation.attempt = attempt;
+  operation.data = data;
+  return enqueue(of(stream), std::move(operation));
 }
 
 cudaError_t forbidCapture() {
