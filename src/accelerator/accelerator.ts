@@ -101,7 +101,8 @@ export class Accelerator extends BetweenRanks {
       models: new Set(),
       accumulation: new Accumulation(
         gradients,
-        () => loaders.current?.isLast === true,
+        // A rank that runs out of batches before others leaves the rest of its window to their next step.
+        () => loaders.current?.isLast === true && (gradients.joined === null || loaders.current.isLastOfAll),
         options.gradientAccumulation,
       ),
       schedulers: new Schedulers({

@@ -363,19 +363,23 @@ export class Gradients {
     for (const buffer of window.buffers) this.#reducers.get(buffer)?.forgive();
   }
 
-  /** Reduces the windows that close, together with ranks that have no batch left. */
+  /** Reduces the windows that close, together with ranks that have no batch left; those add what they have accumulated. */
   reduceJoined(): void {
-    const active = [...this.#reducers];
-    const weights = active.map(([buffer, reducer]) => {
-      const window = this.#windows.get(buffer);
-      if (!reducer.hasLocal || this.#isHeld(buffer)) return null;
-      if (window === undefined || window.count === 0) return 1;
-      return window.closes ? window.weight ?? window.count : null;
-    });
+    const weights = this.waiting(({ closes }) => closes);
     if (weights.every((weight) => weight === null)) return;
     const totals = this.joined!.announce(weights);
     this.reduceAll(totals);
     for (const window of new Set(this.#windows.values())) if (window.closes && window.passes > 0) window.isDone = true;
+  }
+
+  /** For each reducer the weight of this rank's gradients that wait, in windows that are wanted; null for one that has none. */
+  waiting(isWanted: (window: Window) => boolean): (number | null)[] {
+    return Array.from(this.#reducers, ([buffer, reducer]) => {
+      const window = this.#windows.get(buffer);
+      if (!reducer.hasLocal || this.#isHeld(buffer)) return null;
+      if (window === undefined || window.count === 0) return 1;
+      return isWanted(window) ? window.weight ?? window.count : null;
+    });
   }
 
   /** Reduces what has a weight, in one order on all ranks; a rank that has nothing there takes part with zeros. */

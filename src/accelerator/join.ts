@@ -11,11 +11,12 @@ import type { LastingGroup } from "../distributed/lasting_group.ts";
 import type { Module } from "../nn/module.ts";
 import { copyInto } from "../ops/launch.ts";
 import type { OptimizerStateDict } from "../optim/optimizer.ts";
-import type { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor.ts";
 import { tidy } from "../tidy.ts";
 import type { AccumulationTarget, Gradients, JoinedRegion } from "./gradients.ts";
 import type { Loaders } from "./loaders.ts";
 import { gatherNothing } from "./metrics.ts";
+import { mapLeaves } from "./nested.ts";
 import { broadcastObject } from "./objects.ts";
 import { type Ranks, type Turn, turnOf } from "./ranks.ts";
 import type { Schedulers } from "./schedulers.ts";
@@ -45,12 +46,14 @@ export class Join implements JoinedRegion {
     this.#shadowMetrics = shadowMetrics;
   }
 
+  /** `asks`: whether a weight means that this rank reduces, and not only that it has gradients to add. */
   #exchange(
     head: readonly number[],
     weights: readonly (number | null)[],
+    asks: boolean,
   ): { head: number[]; totals: (number | null)[] } {
     const sums = tidy(() => {
-      const own = [...head, ...weights.flatMap((weight) => weight === null ? [0, 0] : [1, weight])];
+      const own = [...head, ...weights.flatMap((weight) => weight === null ? [0, 0] : [asks ? 1 : 0, weight])];
       const all = tensor(own, { dtype: "float64", device: this.#ranks.device.toString() });
       this.#group.allReduce(all, "sum", 1);
       return Array.from(all.data(), Number);
@@ -73,19 +76,23 @@ export class Join implements JoinedRegion {
 
   announce(weights: readonly (number | null)[]): (number | null)[] {
     this.#announcements++;
-    return this.#exchange([1, 1, 0], weights).totals;
+    return this.#exchange([1, 1, 0], weights, true).totals;
   }
 
   /** Says that metrics are gathered next. */
   announceMetrics(): void {
-    this.#exchange([1, 0, 1], this.#nothing);
+    this.#exchange([1, 0, 1], this.#nothing, false);
   }
 
   /** Takes part in what the others do until none has a batch left. Returns a rank that was among the last. */
   async shadow(): Promise<number> {
     for (;;) {
       await this.#group.ready();
-      const { head: [working, reducing], totals } = this.#exchange([0, 0, 0], this.#nothing);
+      const { head: [working, reducing], totals } = this.#exchange(
+        [0, 0, 0],
+        this.#gradients.waiting(() => true),
+        false,
+      );
       if (working === 0) break;
       if (reducing > 0) this.#gradients.reduceAll(totals);
       else noGrad(() => tidy(() => this.#shadowMetrics(turnOf(this.#group))));
@@ -124,8 +131,10 @@ export async function takeOver(
     optimizers: optimizers.map((optimizer) => optimizer.stateDict()),
     schedulers: [...schedulers.prepared].map((scheduler) => scheduler.stateDict()),
   };
-  const trained = await broadcastObject(ranks, own, root) as Trained;
+  const received = await broadcastObject(ranks, own, root);
   if (ranks.rank === root) return;
+  const device = ranks.device.toString();
+  const trained = mapLeaves(received, (leaf) => leaf instanceof Tensor ? leaf.to({ device }) : leaf) as Trained;
   noGrad(() => tensors.forEach((value, i) => copyInto(value, trained.parameters[i])));
   optimizers.forEach((optimizer, i) => optimizer.loadStateDict(trained.optimizers[i]));
   [...schedulers.prepared].forEach((scheduler, i) => scheduler.loadStateDict(trained.schedulers[i]));

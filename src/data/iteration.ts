@@ -39,6 +39,14 @@ export class Iteration {
     this.position = this.#places.after(this.index);
   }
 
+  /** Whether no rank has another batch. */
+  get isLastOfAll(): boolean {
+    const next = this.index + 1;
+    return Array.from({ length: this.shard.worldSize }, (_, rank) => this.#places.places(next, rank)).every((own) =>
+      own.length === 0
+    );
+  }
+
   /** The places in the epoch of the samples that a rank holds now; -1 for padding. */
   places(rank: number): number[] {
     return this.#places.places(this.index, rank);
