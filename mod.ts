@@ -35,14 +35,7 @@
  */
 import "./ffi/prefetch.ts";
 
-export { Accelerator, type AcceleratorOptions } from "./src/accelerator/accelerator.ts";
-export { LocalSGD, type LocalSGDOptions } from "./src/accelerator/local_sgd.ts";
-export {
-  findExecutableBatchSize,
-  type FindExecutableBatchSizeOptions,
-  setSeed,
-  type SetSeedOptions,
-} from "./src/accelerator/utilities.ts";
+export * from "./src/accelerator/mod.ts";
 export { defaultDevice, device, type DeviceName, devices, setDefaultDevice } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";

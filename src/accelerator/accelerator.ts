@@ -121,6 +121,7 @@ export class Accelerator extends BetweenRanks {
     return this.parts.ranks.device.toString();
   }
 
+  /** How the processes work together. */
   get distributedType(): DistributedType {
     if (this.numProcesses === 1) return "NO";
     return this.parts.ranks.device.type === "cuda" ? "MULTI_GPU" : "MULTI_CPU";
@@ -232,6 +233,7 @@ export class Accelerator extends BetweenRanks {
    * @param fn What to run; without it: `using _ = accelerator.accumulate(model)`.
    */
   accumulate<T>(target: AccumulationTarget, fn: () => T): T;
+  /** The same until the region ends: `using _ = accelerator.accumulate(model)`. */
   accumulate(target: AccumulationTarget): Region;
   accumulate<T>(target: AccumulationTarget, fn?: () => T): T | Region {
     return inRegion(this.parts.accumulation.enter(target), fn);
@@ -239,6 +241,7 @@ export class Accelerator extends BetweenRanks {
 
   /** Keeps gradients to this rank: backward inside of it does not average them; the next one outside averages their sum. */
   noSync<T>(target: AccumulationTarget, fn: () => T): T;
+  /** The same until the region ends: `using _ = accelerator.noSync(model)`. */
   noSync(target: AccumulationTarget): Region;
   noSync<T>(target: AccumulationTarget, fn?: () => T): T | Region {
     return inRegion(new Region(this.#gradients.hold(target)), fn);
@@ -246,6 +249,7 @@ export class Accelerator extends BetweenRanks {
 
   /** Averages gradients inside of {@link noSync}: those of this backward and all before it. */
   triggerSyncInBackward<T>(target: AccumulationTarget, fn: () => T): T;
+  /** The same until the region ends: `using _ = accelerator.triggerSyncInBackward(model)`. */
   triggerSyncInBackward(target: AccumulationTarget): Region;
   triggerSyncInBackward<T>(target: AccumulationTarget, fn?: () => T): T | Region {
     return inRegion(new Region(this.#gradients.unhold(target)), fn);
