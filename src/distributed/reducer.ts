@@ -91,10 +91,10 @@ export class Reducer {
   /**
    * Expects gradients from a backward pass that {@link finish} ends.
    *
-   * @param reduces Whether the ranks reduce their gradients in this pass; all or none do.
-   * @param scale What the sum over ranks is multiplied by.
+   * @param reduces Whether the ranks reduce their gradients in this pass; all or none do. Default true.
+   * @param scale What the sum over ranks is multiplied by. Default: what makes it a mean.
    */
-  begin(reduces: boolean, scale: number): void {
+  begin(reduces = true, scale: number = 1 / this.#group.worldSize): void {
     this.#active = true;
     this.#reduces = reduces;
     this.#scale = scale;

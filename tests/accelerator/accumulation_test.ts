@@ -27,7 +27,7 @@ const near = (a: unknown, b: number, tolerance: number): void => {
 };
 
 Deno.test("GA-6: four micro-batches make the step of the full batch", async () => {
-  const accelerator = new Accelerator({ gradientAccumulationSteps: 4 });
+  const accelerator = new Accelerator({ cpu: true, gradientAccumulationSteps: 4 });
   const model = new Weight();
   const optimizer = sgd(model, 0.02);
   const x = arange(8).add(1);
@@ -46,7 +46,7 @@ Deno.test("GA-6: four micro-batches make the step of the full batch", async () =
 // B4.
 Deno.test("GA-8, B4: a short last window is weighted by its real size", async () => {
   for (const style of ["step, then zeroGrad", "zeroGrad first", "using"]) {
-    const accelerator = new Accelerator({ gradientAccumulationSteps: 4 });
+    const accelerator = new Accelerator({ cpu: true, gradientAccumulationSteps: 4 });
     const model = new Weight();
     const optimizer = sgd(model);
     const loader = new data.DataLoader(new data.TensorDataset(arange(6)), { batchSize: 1 });
@@ -75,7 +75,7 @@ Deno.test("GA-8, B4: a short last window is weighted by its real size", async ()
 
 // B5.
 Deno.test("GA-9, B5: leaving a nested loop, or forgetting its iterator, does not change when gradients are complete", async () => {
-  const accelerator = new Accelerator({ gradientAccumulationSteps: 4 });
+  const accelerator = new Accelerator({ cpu: true, gradientAccumulationSteps: 4 });
   const model = new Weight();
   const optimizer = sgd(model);
   const loader = new data.DataLoader(new data.TensorDataset(arange(6)), { batchSize: 1 });
@@ -106,7 +106,7 @@ Deno.test("GA-9, B5: leaving a nested loop, or forgetting its iterator, does not
 
 // B6.
 Deno.test("GA-10, B6: two models that are trained in turns each have their own window", async () => {
-  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const accelerator = new Accelerator({ cpu: true, gradientAccumulationSteps: 2 });
   const [d, g] = [new Weight(), new Weight()];
   const [optimizerD, optimizerG] = [sgd(d), sgd(g)];
   const loader = new data.DataLoader(new data.TensorDataset(arange(8)), { batchSize: 1 });
@@ -128,7 +128,7 @@ Deno.test("GA-10, B6: two models that are trained in turns each have their own w
 });
 
 Deno.test("GA-11: while gradients are accumulated, step() and zeroGrad() do nothing and clipping only measures", async () => {
-  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const accelerator = new Accelerator({ cpu: true, gradientAccumulationSteps: 2 });
   const model = new Weight(5);
   const optimizer = sgd(model);
   await accelerator.prepare(model, optimizer);
@@ -156,7 +156,10 @@ Deno.test("GA-11: while gradients are accumulated, step() and zeroGrad() do noth
 
 // B8.
 Deno.test("GA-13, B8: the number of steps may change, and two Accelerators do not disturb each other", async () => {
-  const [first, second] = [new Accelerator({ gradientAccumulationSteps: 4 }), new Accelerator()];
+  const [first, second] = [
+    new Accelerator({ cpu: true, gradientAccumulationSteps: 4 }),
+    new Accelerator({ cpu: true }),
+  ];
   assertEquals([first.gradientAccumulationSteps, second.gradientAccumulationSteps], [4, 1]);
   const [a, b] = [new Weight(), new Weight()];
   const [optimizerA, optimizerB] = [sgd(a), sgd(b)];
@@ -186,7 +189,7 @@ Deno.test("GA-13, B8: the number of steps may change, and two Accelerators do no
 });
 
 Deno.test("several losses in a micro-batch, a micro-batch without one, and windows of async functions", async () => {
-  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const accelerator = new Accelerator({ cpu: true, gradientAccumulationSteps: 2 });
   const model = new Weight();
   const optimizer = sgd(model);
   await accelerator.prepare(model, optimizer);
@@ -216,7 +219,7 @@ Deno.test("several losses in a micro-batch, a micro-batch without one, and windo
 });
 
 Deno.test("clipping through the Accelerator gives the reference's values", async () => {
-  const accelerator = new Accelerator();
+  const accelerator = new Accelerator({ cpu: true });
   const x = new nn.Parameter(zeros([2]));
   const model = Object.assign(new Weight(), { x });
   await accelerator.prepare(model);
@@ -236,7 +239,7 @@ Deno.test("clipping through the Accelerator gives the reference's values", async
 });
 
 Deno.test("PR-1: what prepare() does not know passes through, twice is as once, and freeMemory forgets all", async () => {
-  const accelerator = new Accelerator();
+  const accelerator = new Accelerator({ cpu: true });
   const model = new Weight();
   const optimizer = sgd(model);
   const loader = new data.DataLoader(new data.TensorDataset(arange(4)));
@@ -258,7 +261,7 @@ Deno.test("PR-1: what prepare() does not know passes through, twice is as once, 
 });
 
 Deno.test("a loop that accumulates leaves nothing behind", async () => {
-  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const accelerator = new Accelerator({ cpu: true, gradientAccumulationSteps: 2 });
   const model = new nn.Linear(4, 4);
   const optimizer = sgd(model, 1e-3);
   const loader = new data.DataLoader(new data.TensorDataset(zeros([12, 4])), { batchSize: 2, shuffle: true });
@@ -283,12 +286,16 @@ Deno.test("a loop that accumulates leaves nothing behind", async () => {
 });
 
 Deno.test("without accumulate(), backward divides by the number of steps, as Accelerate does", async () => {
-  const accelerator = new Accelerator({ gradientAccumulationSteps: 4 });
+  const accelerator = new Accelerator({ cpu: true, gradientAccumulationSteps: 4 });
   const model = new Weight();
   await accelerator.prepare(model);
   accelerator.backward(model.forward(tensor([2])).sum());
   assertEquals(model.weight.grad!.toArray(), [0.5]);
-  const frozen = new Accelerator({ gradientAccumulation: { syncWithDataLoader: false }, gradientAccumulationSteps: 4 });
+  const frozen = new Accelerator({
+    cpu: true,
+    gradientAccumulation: { syncWithDataLoader: false },
+    gradientAccumulationSteps: 4,
+  });
   const other = new Weight();
   const loader = new data.DataLoader(new data.TensorDataset(arange(6)), { batchSize: 1 });
   await frozen.prepare(other, loader);
@@ -343,11 +350,11 @@ for (const [world, size, steps] of [[1, 4, 2], [1, 2, 4], [2, 2, 2], [2, 4, 1], 
 }
 
 Deno.test("a normalizer works without accumulate(), of no tokens at all, and not beside losses without one", async () => {
-  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const accelerator = new Accelerator({ cpu: true, gradientAccumulationSteps: 2 });
   const model = new Weight();
   const optimizer = sgd(model);
   await accelerator.prepare(model, optimizer);
-  const alone = new Accelerator();
+  const alone = new Accelerator({ cpu: true });
   const other = new Weight();
   await alone.prepare(other);
   alone.backward(other.forward(tensor([6])).sum(), { normalizer: 3 });

@@ -6,7 +6,7 @@ import { runCli, ScriptFolder } from "../_support/processes.ts";
 import { onRanks, shownOn } from "../_support/ranks.ts";
 
 const BEGIN =
-  "const accelerator = new Accelerator(); const r = accelerator.processIndex, W = accelerator.numProcesses;\n";
+  "const accelerator = new Accelerator({ cpu: true }); const r = accelerator.processIndex, W = accelerator.numProcesses;\n";
 const END = "\nawait accelerator.end();";
 const everywhere = async (world: number, script: string, expected: unknown[]): Promise<void> => {
   for (const shown of await shownOn(world, BEGIN + script + END)) assertEquals(shown, expected);
@@ -215,7 +215,7 @@ Deno.test("B18: an exception in mainProcessFirst() reaches all ranks at once, an
 });
 
 Deno.test("a collective inside of a region of some ranks throws at once, whatever it awaited before", async () => {
-  const accelerator = new Accelerator();
+  const accelerator = new Accelerator({ cpu: true });
   const model = new nn.Linear(1, 1);
   await accelerator.prepare(model);
   const loss = (): ReturnType<typeof tensor> => model.forward(tensor([[1]])).sum();
@@ -324,7 +324,7 @@ Deno.test("setSeed gives all ranks the same numbers, or each its own", async () 
 });
 
 Deno.test("ME-2: freeMemory releases what it is given, and end() gives objects back", async () => {
-  const accelerator = new Accelerator();
+  const accelerator = new Accelerator({ cpu: true });
   const bytes = (): number[] => {
     const { categories: { parameter, gradient, optimizer } } = memoryStats();
     return [parameter.bytes, gradient.bytes, optimizer.bytes];

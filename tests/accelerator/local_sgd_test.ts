@@ -48,7 +48,7 @@ Deno.test("LocalSGD counts optimizer steps, does nothing when it is disabled or 
 });
 
 Deno.test("LocalSGD needs a prepared model and a positive number of steps", async () => {
-  const accelerator = new Accelerator();
+  const accelerator = new Accelerator({ cpu: true });
   const model = new nn.Linear(1, 1);
   assertThrows(() => new LocalSGD(accelerator, model, { localSgdSteps: 2 }), Error, "prepare()");
   await accelerator.prepare(model);

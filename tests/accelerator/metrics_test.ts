@@ -147,7 +147,7 @@ Deno.test("gatherForMetrics works in the middle of an epoch, after a resume, and
 });
 
 Deno.test("what does not count the samples is refused, with what to do", async () => {
-  const accelerator = new Accelerator();
+  const accelerator = new Accelerator({ cpu: true });
   const loader = new data.DataLoader(new data.TensorDataset(arange(6)), { batchSize: 3 });
   await accelerator.prepare(loader);
   for await (const [x] of loader) {
@@ -205,7 +205,7 @@ Deno.test("sampleWeights() make losses and gradients exact although the last bat
 });
 
 Deno.test("DL-28: the batch that is used is that of the inner loop, then of the outer one, then none", async () => {
-  const accelerator = new Accelerator();
+  const accelerator = new Accelerator({ cpu: true });
   const make = (n: number): data.DataLoader<Tensor[]> =>
     new data.DataLoader<Tensor[]>(new data.TensorDataset(arange(n)), { batchSize: 2 });
   const [outer, inner] = await accelerator.prepare(make(4), make(6));

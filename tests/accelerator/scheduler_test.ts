@@ -173,7 +173,7 @@ Deno.test("every schedule with an end warns after it, and none without", async (
       (optimizer) => new lrScheduler.LinearLR(optimizer, { totalIters: 2 }),
     ];
     for (const [i, makeOne] of make.entries()) {
-      const accelerator = new Accelerator();
+      const accelerator = new Accelerator({ cpu: true });
       const model = new nn.Linear(1, 1);
       const optimizer = new optim.SGD(model.parameters(), { lr: 1 });
       const [, , scheduler] = await accelerator.prepare(model, optimizer, makeOne(optimizer));
@@ -194,7 +194,7 @@ Deno.test("every schedule with an end warns after it, and none without", async (
 });
 
 Deno.test("a prepared schedule is the same object, and freeMemory gives its step back", async () => {
-  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const accelerator = new Accelerator({ cpu: true, gradientAccumulationSteps: 2 });
   const model = new nn.Linear(1, 1);
   const optimizer = new optim.SGD(model.parameters(), { lr: 1 });
   const scheduler = new optim.lrScheduler.ReduceLROnPlateau(optimizer, { patience: 0 });
