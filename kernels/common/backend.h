@@ -3,11 +3,16 @@
 // - forEach<1>(count, layout, body): body(At<1>) for every element; layout.ndim must be 0. Strided operands: see common/map.h.
 // - forEachRow(rows, row_elements, body): body(team, row) for every row. A team shares the row: team.each(count, f) calls f(i),
 //   team.sum<T>(count, f) and team.max<T>(count, lowest, f) combine f(i), where max passes over NaN; team.isFirst() is true for the
-//   one member that writes results. A team is one thread on the CPU and a block on a GPU. Always the same member gets an
-//   i, in each() and in one(i, f), which calls f(i) alone.
-// - forEachRow<T>(rows, row_elements, cols, slots, body): the same where the body computes rows of T in Compute<T>:
-//   team.input(row, cols, slot) gives something to index, team.output(row, slot) something to assign to, and team.store(row, output,
-//   cols) ends an output. Slots, below `slots`, are for rows of `cols` elements that are in use at the same time.
+//   one member that writes results. A team is one thread on the CPU, and on a GPU a block or some lanes of a warp. Always the same
+//   member gets an i. f takes `auto i`: on a GPU it also says where the element is held.
+// - forEachRow<T>(rows, row_elements, cols, slots, body): the same where the body computes rows of T in Compute<T>. Slots, below
+//   `slots`, are for rows of `cols` elements that are in use at the same time; body.kHeldRows says how many of them are kept or are
+//   totals, body.isAligned() whether its rows may be read in packs of 16 bytes.
+//   team.input(row, cols, slot) gives something to index; team.keep(row, cols, slot) too, and reads the row only once where
+//   Team::kHoldsRows. team.expSum<C>(count, x, &top) is the sum of exp(x[i] - top), top being the largest x[i].
+//   team.output(row, slot) is what team.write(output, count, f) assigns f(i) to; team.writeExcept(output, count, j, f, g) takes g(j)
+//   for element j. Where Team::kHoldsRows, an output may be indexed and assigned to before, and lie in the slot of an input.
+//   team.copy(to, from, count) copies elements. team.store(row, output, cols) ends an output. team.totals(row, cols, slot) gives sums that begin at 0; team.storeTotals ends them.
 // - forEachColumns(outer, size, inner, body): body(o, first, width) for blocks of at most kColumnBlock columns of (outer, size, inner).
 // - sumInto<T>(out, count, scale, f): *out = scale * sum of f(i).
 // - forEachLine(lines, elements, body): body(line) for lines that are walked by one thread each.

@@ -11,13 +11,15 @@ inline namespace AX_ISA {
 
 constexpr int kMaxStates = 3;
 
-// Contiguous elements, all of one floating dtype; no two of the ranges overlap.
+// Contiguous elements; no two of the ranges overlap. Parameter and gradient have `dtype`. So have the states, unless there is a
+// master: the step then changes that, in float32 as the states, and the 16-bit parameter is its rounded copy.
 struct StepRange {
   int32_t dtype, state_count;
   int64_t count;
   void* parameter;
   const void* gradient;
   void* states[kMaxStates];
+  void* master;
 };
 
 }  // namespace AX_ISA

@@ -29,11 +29,27 @@ void runWidened(const StepRange& range, StepKernel kernel, const void* step, int
   }
 }
 
+// A block of the gradient is widened, the step runs over master and states where they lie, and the parameter is rounded while the
+// block is in cache.
+void runMaster(const StepRange& range, StepKernel kernel, const void* step, int64_t begin, int64_t end) {
+  alignas(64) float gradient[kTileElements];
+  for (int64_t first = begin; first < end; first += kTileElements) {
+    const int64_t count = end - first < kTileElements ? end - first : kTileElements;
+    convertBlock(gradient, AX_FLOAT32, atElement(range.gradient, first, 2), range.dtype, count);
+    char* const master = atElement(range.master, first, 4);
+    void* states[kMaxStates] = {};
+    for (int k = 0; k < range.state_count; ++k) states[k] = atElement(range.states[k], first, 4);
+    kernel(step, count, master, gradient, states);
+    convertBlock(atElement(range.parameter, first, 2), range.dtype, master, AX_FLOAT32, count);
+  }
+}
+
 }  // namespace
 
 int32_t runBlocks(const StepRange& range, StepKernel kernel, const void* step) {
   const int32_t bytes = kDtypeBytes[range.dtype];
   parallelFor(range.count, kGrain, [&](int64_t begin, int64_t end) {
+    if (range.master != nullptr) return runMaster(range, kernel, step, begin, end);
     if (bytes == 2) return runWidened(range, kernel, step, begin, end);
     void* states[kMaxStates] = {};
     for (int k = 0; k < range.state_count; ++k) states[k] = atElement(range.states[k], begin, bytes);

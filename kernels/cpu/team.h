@@ -1,6 +1,7 @@
 // Rows and columns on the CPU: see common/backend.h. A team is one thread, so its loops are plain and vectorise.
 #ifndef AX_CPU_TEAM_H_
 #define AX_CPU_TEAM_H_
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -8,6 +9,7 @@
 #include <type_traits>
 
 #include "common/operand.h"
+#include "common/special.h"
 #include "common/status.h"
 #include "cpu/thread_pool.h"
 #include "cpu/tile.h"
@@ -24,6 +26,8 @@ constexpr bool kInPlace = std::is_same<T, Compute<T>>::value;
 
 class Team {
  public:
+  static constexpr bool kHoldsRows = true;  // rows lie in cache, so reading them again costs little
+
   Team() = default;
   Team(float* scratch, int64_t stride) : scratch_(scratch), stride_(stride) {}
 
@@ -34,11 +38,6 @@ class Team {
     const F f = shared;
 #pragma GCC ivdep
     for (int64_t i = 0; i < count; ++i) f(i);
-  }
-
-  template <class F>
-  void one(int64_t i, const F& f) const {
-    f(i);
   }
 
   // In 64 lanes that are combined pairwise, in blocks whose sums are kept in double; a few elements simply one by one.
@@ -93,6 +92,13 @@ class Team {
     return lanes[0];
   }
 
+  template <class C>
+  C expSum(int64_t count, const C* x, C* top) const {
+    const C largest = max<C>(count, C(-INFINITY), [=](int64_t i) { return x[i]; });
+    *top = largest;
+    return sum<C>(count, [=](int64_t i) { return special::expNonPositive(x[i] - largest); });
+  }
+
   template <class T>
   const Compute<T>* input(const T* row, int64_t count, int slot) const {
     if constexpr (kInPlace<T>) {
@@ -106,6 +112,11 @@ class Team {
   }
 
   template <class T>
+  const Compute<T>* keep(const T* row, int64_t count, int slot) const {
+    return input(row, count, slot);
+  }
+
+  template <class T>
   Compute<T>* output(T* row, int slot) const {
     if constexpr (kInPlace<T>) {
       return row;
@@ -113,6 +124,31 @@ class Team {
       return scratch_ + slot * stride_;
     }
   }
+
+  template <class C, class F>
+  void write(C* to, int64_t count, const F& f) const {
+    each(count, [=](int64_t i) { to[i] = f(i); });
+  }
+
+  template <class C, class F, class G>
+  void writeExcept(C* to, int64_t count, int64_t special, const F& f, const G& g) const {
+    const C value = g(special);  // before the row, which may be where f and g read
+    write(to, count, f);
+    to[special] = value;
+  }
+
+  template <class T>
+  void copy(T* to, const T* from, int64_t count) const {
+    each(count, [=](int64_t i) { to[i] = from[i]; });
+  }
+
+  template <class C>
+  C* totals(C* row, int64_t count, int) const {
+    each(count, [=](int64_t i) { row[i] = C(0); });
+    return row;
+  }
+  template <class C>
+  void storeTotals(C*, const C*, int64_t) const {}
 
   template <class T>
   void store(T* row, const Compute<T>* values, int64_t count) const {

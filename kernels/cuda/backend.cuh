@@ -11,58 +11,18 @@
 namespace ax {
 inline namespace AX_ISA {
 
-template <int N>
-struct DeviceLayout {
-  int32_t ndim;
-  int32_t size[AX_MAX_NDIM];
-  int32_t stride[N][AX_MAX_NDIM];
-};
-
-template <int N, class Body>
-__global__ void AX_MAX_THREADS(kThreads) contiguousKernel(int64_t count, Body body) {
-  for (int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x; i < count; i += int64_t{kThreads} * gridDim.x) {
-    At<N> position;
-#pragma unroll
-    for (int k = 0; k < N; ++k) position.v[k] = i;
-    body(position);
-  }
-}
-
-template <int N, class Body>
-__global__ void AX_MAX_THREADS(kThreads) stridedKernel(int64_t count, DeviceLayout<N> layout, Body body) {
-  for (int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x; i < count; i += int64_t{kThreads} * gridDim.x) {
-    At<N> position;
-#pragma unroll
-    for (int k = 0; k < N; ++k) position.v[k] = 0;
-    int64_t rest = i;
-    for (int dim = layout.ndim - 1; dim >= 0; --dim) {
-      const int64_t index = rest % layout.size[dim];
-      rest /= layout.size[dim];
-#pragma unroll
-      for (int k = 0; k < N; ++k) position.v[k] += index * layout.stride[k][dim];
-    }
-    body(position);
-  }
+template <class Body>
+__global__ void AX_MAX_THREADS(kThreads) elementKernel(int64_t count, Body body) {
+  for (int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x; i < count; i += int64_t{kThreads} * gridDim.x) body(At<1>{{i}});
 }
 
 template <int N, class Body>
 int32_t forEach(double element_count, const Layout<N>& layout, const Body& body) {
-  const int64_t count = layout.ndim == 0 ? static_cast<int64_t>(element_count) : layout.count();
+  static_assert(N == 1, "one position for all operands");
+  if (layout.ndim != 0) return fail(AX_ERROR_UNSUPPORTED, "a loop over strided elements");
+  const int64_t count = static_cast<int64_t>(element_count);
   if (count == 0) return AX_OK;
-  if (layout.ndim == 0) {
-    return launch(contiguousKernel<N, Body>, gridFor(count), count, body);
-  }
-  // One operand alone is contiguous: without a kernel for strides such a body takes half the space.
-  if constexpr (N > 1) {
-    DeviceLayout<N> on_device{};
-    on_device.ndim = layout.ndim;
-    for (int dim = 0; dim < layout.ndim; ++dim) {
-      on_device.size[dim] = static_cast<int32_t>(layout.size(dim));
-      for (int k = 0; k < N; ++k) on_device.stride[k][dim] = static_cast<int32_t>(layout.stride(k, dim));
-    }
-    return launch(stridedKernel<N, Body>, gridFor(count), count, on_device, body);
-  }
-  return fail(AX_ERROR_ARGUMENT, "a single operand must be contiguous, got %d dimensions", layout.ndim);
+  return launch(elementKernel<Body>, gridFor(count), count, body);
 }
 
 template <class Body>

@@ -19,10 +19,15 @@ inline int gridFor(int64_t count) {
 
 // Every launch goes through here: blocks of kThreads threads in the compute stream, and CUDA's answer.
 template <class... Parameters, class... Arguments>
-int32_t launch(void (*kernel)(Parameters...), dim3 grid, const Arguments&... arguments) {
+int32_t launchShared(void (*kernel)(Parameters...), dim3 grid, int64_t shared_bytes, const Arguments&... arguments) {
   cudaStream_t stream;
   AX_TRY(computeStream(&stream));
-  return checkCuda(hw::launch(kernel, grid, kThreads, 0, stream, arguments...), "launch a kernel");
+  return checkCuda(hw::launch(kernel, grid, kThreads, static_cast<size_t>(shared_bytes), stream, arguments...), "launch a kernel");
+}
+
+template <class... Parameters, class... Arguments>
+int32_t launch(void (*kernel)(Parameters...), dim3 grid, const Arguments&... arguments) {
+  return launchShared(kernel, grid, 0, arguments...);
 }
 
 }  // namespace AX_ISA

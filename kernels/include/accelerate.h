@@ -465,15 +465,16 @@ enum { AX_STEP_DECOUPLED_DECAY = 1, AX_STEP_NESTEROV = 2, AX_STEP_FIRST = 4 };
 enum { AX_OPTIMIZER_NUMBERS = 10 };
 
 // One step of an optimizer, as torch.optim's single-tensor path computes it; a state that is not used has id 0. All states share
-// `state_offset`. `hyper` is double[AX_OPTIMIZER_NUMBERS]: lr, weight_decay, gradient_scale (-1 climbs), and from index 3:
+// `state_offset`. Parameter, gradient and states have `dtype`. With a `master` (id 0: none; at `state_offset` too), master and states
+// are float32: the step changes the master, and a bfloat16 or float16 parameter becomes its rounded copy. `hyper` is double[AX_OPTIMIZER_NUMBERS]: lr, weight_decay, gradient_scale (-1 climbs), and from index 3:
 // SGD      states: momentum_buffer or 0.                             momentum, dampening. FIRST sets the buffer to the gradient.
 // ADAM     states: exp_avg, exp_avg_sq, max_exp_avg_sq or 0.         beta1, beta2, eps, 1 - beta1^t, 1 - beta2^t.
 // LION     states: exp_avg.                                          beta1, beta2.
 // RMSPROP  states: square_avg, grad_avg or 0, momentum_buffer or 0.  alpha, eps, momentum.
 // ADAGRAD  states: sum.                                              eps; lr is that of this step.
 // NADAM    states: exp_avg, exp_avg_sq.                              beta1, beta2, eps, 1 - beta2^t, factor of the gradient, of exp_avg.
-AX_OP int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t state0,
-                                uint32_t state1, uint32_t state2, double state_offset, uint32_t gradient,
+AX_OP int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t master,
+                                uint32_t state0, uint32_t state1, uint32_t state2, double state_offset, uint32_t gradient,
                                 double gradient_offset, double count, const void* hyper, int32_t flags);
 
 // One step of Adafactor, as torch.optim.Adafactor computes it, on `outer` matrices (rows, cols). row_var is (outer, rows) and

@@ -46,7 +46,8 @@ struct Factors {
 template <class T>
 struct RowStatistics {
   Factors<T> f;
-  AX_DEVICE void operator()(Team team, int64_t row) const {
+  template <class Team>
+  AX_DEVICE void operator()(const Team& team, int64_t row) const {
     const int64_t base = row * f.cols;
     const T squares = team.template sum<T>(f.cols, [&](int64_t j) {
       const T value = f.p[base + j];
@@ -74,7 +75,8 @@ struct RowStatistics {
 template <class T>
 struct ColumnStatistics {
   Factors<T> f;
-  AX_DEVICE void operator()(Team team, int64_t block) const {
+  template <class Team>
+  AX_DEVICE void operator()(const Team& team, int64_t block) const {
     const int64_t blocks = (f.cols + kColumns - 1) / kColumns, matrix = block / blocks, first = block % blocks * kColumns;
     const int64_t width = f.cols - first < kColumns ? f.cols - first : kColumns;
     double* sums = f.col_sums + matrix * f.cols + first;
@@ -97,7 +99,8 @@ struct ColumnStatistics {
 template <class T>
 struct Totals {
   Factors<T> f;
-  AX_DEVICE void operator()(Team team, int64_t k) const {
+  template <class Team>
+  AX_DEVICE void operator()(const Team& team, int64_t k) const {
     if (k == 0) {
       const double squares = team.template sum<double>(f.outer * f.rows, [&](int64_t row) { return f.p_squares[row]; });
       if (team.isFirst()) f.totals[0] = squares;
@@ -112,7 +115,8 @@ struct Totals {
 template <class T>
 struct UpdateSquares {
   Factors<T> f;
-  AX_DEVICE void operator()(Team team, int64_t row) const {
+  template <class Team>
+  AX_DEVICE void operator()(const Team& team, int64_t row) const {
     const T squares = team.template sum<T>(f.cols, [&](int64_t j) {
       const T change = f.update(row, j);
       return change * change;
@@ -124,7 +128,8 @@ struct UpdateSquares {
 template <class T>
 struct UpdateTotal {
   Factors<T> f;
-  AX_DEVICE void operator()(Team team, int64_t) const {
+  template <class Team>
+  AX_DEVICE void operator()(const Team& team, int64_t) const {
     const double squares = team.template sum<double>(f.outer * f.rows, [&](int64_t row) { return f.u_squares[row]; });
     if (team.isFirst()) f.totals[1] = squares;
   }
@@ -133,7 +138,8 @@ struct UpdateTotal {
 template <class T>
 struct Apply {
   Factors<T> f;
-  AX_DEVICE void operator()(Team team, int64_t row) const {
+  template <class Team>
+  AX_DEVICE void operator()(const Team& team, int64_t row) const {
     const double count = static_cast<double>(f.outer * f.rows * f.cols);
     const double size = sqrt(f.totals[0] / count), change = sqrt(f.totals[1] / count) / f.clip;
     const T step = static_cast<T>((f.eps2 > size ? f.eps2 : size) * f.relative_step / (change > 1 ? change : 1));

@@ -22,6 +22,26 @@ struct ChannelWalk {
   }
   AX_HD int64_t total() const { return runs * count; }
 
+#ifdef AX_CUDA
+  // All runs at once: there are many threads, and meeting after each run would take longer than the runs.
+  AX_DEVICE int64_t position(int64_t i) const {
+    if (total() >> 32 != 0) return i / count * run_stride + i % count * stride;
+    const uint32_t run = static_cast<uint32_t>(i) / static_cast<uint32_t>(count);
+    return run * run_stride + static_cast<int64_t>(static_cast<uint32_t>(i) - run * static_cast<uint32_t>(count)) * stride;
+  }
+
+  template <class Team, class F>
+  AX_DEVICE double sum(const Team& team, const F& f) const {
+    const ChannelWalk walk = *this;
+    return team.template sum<double>(total(), [=](int64_t i) { return static_cast<double>(f(walk.position(i))); });
+  }
+
+  template <class Team, class F>
+  AX_DEVICE void each(const Team& team, const F& f) const {
+    const ChannelWalk walk = *this;
+    team.each(total(), [=](int64_t i) { f(walk.position(i)); });
+  }
+#else
   // Sum of f(position) over the channel, in double as in PyTorch.
   template <class Team, class F>
   AX_DEVICE double sum(const Team& team, const F& f) const {
@@ -46,6 +66,7 @@ struct ChannelWalk {
       }
     }
   }
+#endif
 };
 
 template <class T>

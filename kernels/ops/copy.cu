@@ -6,17 +6,22 @@ namespace ax {
 inline namespace AX_ISA {
 namespace {
 
-template <class T>
+template <class Bits>
 struct FillBody {
-  T value;
-  AX_HD T operator()() const { return value; }
+  Bits value;
+  AX_HD Bits operator()() const { return value; }
 };
 
-template <class T>
+// Of an element that is only stored, nothing but the size matters.
+template <class T, class Bits>
 int32_t runFill(uint32_t out, double out_offset, double count, double value) {
-  Operand operand{nullptr, kDtypeOf<T>};
-  AX_TRY(resolve(out, out_offset, count, operand.dtype, &operand.data));
-  return mapElements<T>(&operand, count, Layout<1>{nullptr, 0}, FillBody<T>{converted<T>(value)});
+  static_assert(sizeof(T) == sizeof(Bits));
+  Operand operand{nullptr, kDtypeOf<Bits>};
+  AX_TRY(resolve(out, out_offset, count, kDtypeOf<T>, &operand.data));
+  const T element = converted<T>(value);
+  FillBody<Bits> body;
+  memcpy(&body.value, &element, sizeof element);
+  return mapElements<Bits>(&operand, count, Layout<1>{nullptr, 0}, body);
 }
 
 template <class T>
@@ -55,14 +60,14 @@ int32_t ax_copy(int32_t out_dtype, int32_t x_dtype, uint32_t out, double out_off
 
 int32_t ax_fill(int32_t dtype, uint32_t out, double out_offset, double count, double value) {
   switch (dtype) {
-    case AX_FLOAT32: return runFill<float>(out, out_offset, count, value);
-    case AX_FLOAT64: return runFill<double>(out, out_offset, count, value);
-    case AX_BFLOAT16: return runFill<BFloat16>(out, out_offset, count, value);
-    case AX_FLOAT16: return runFill<Float16>(out, out_offset, count, value);
-    case AX_INT32: return runFill<int32_t>(out, out_offset, count, value);
-    case AX_INT64: return runFill<int64_t>(out, out_offset, count, value);
-    case AX_UINT8: return runFill<uint8_t>(out, out_offset, count, value);
-    case AX_BOOL: return runFill<Bool>(out, out_offset, count, value);
+    case AX_FLOAT32: return runFill<float, int32_t>(out, out_offset, count, value);
+    case AX_FLOAT64: return runFill<double, int64_t>(out, out_offset, count, value);
+    case AX_BFLOAT16: return runFill<BFloat16, BFloat16>(out, out_offset, count, value);
+    case AX_FLOAT16: return runFill<Float16, BFloat16>(out, out_offset, count, value);
+    case AX_INT32: return runFill<int32_t, int32_t>(out, out_offset, count, value);
+    case AX_INT64: return runFill<int64_t, int64_t>(out, out_offset, count, value);
+    case AX_UINT8: return runFill<uint8_t, uint8_t>(out, out_offset, count, value);
+    case AX_BOOL: return runFill<Bool, uint8_t>(out, out_offset, count, value);
   }
   return unknown(dtype);
 }

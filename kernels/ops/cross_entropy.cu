@@ -17,15 +17,15 @@ struct Options {
 // where l[j] = lse - x[j].
 template <class C, class Team, class In>
 AX_ROW C crossEntropyRow(const Team& team, In x, const C* weight, int64_t cols, int64_t t, C smoothing, C* lse) {
-  const C top = team.template max<C>(cols, C(-INFINITY), [=](int64_t j) { return x[j]; });
-  const C log_sum = special::log(team.template sum<C>(cols, [=](int64_t j) { return special::expNonPositive(x[j] - top); }));
+  C top;
+  const C log_sum = special::log(team.template expSum<C>(cols, x, &top));
   *lse = top + log_sum;
   if (t < 0) return C(0);
   C loss = (C(1) - smoothing) * ((top - x[t]) + log_sum);
   if (weight != nullptr) loss *= weight[t];
   if (smoothing == C(0)) return loss;
-  const C others = weight == nullptr ? team.template sum<C>(cols, [=](int64_t j) { return (top - x[j]) + log_sum; })
-                                     : team.template sum<C>(cols, [=](int64_t j) { return weight[j] * ((top - x[j]) + log_sum); });
+  const C others = weight == nullptr ? team.template sum<C>(cols, [=](auto j) { return (top - x[j]) + log_sum; })
+                                     : team.template sum<C>(cols, [=](auto j) { return weight[j] * ((top - x[j]) + log_sum); });
   return loss + smoothing / static_cast<C>(cols) * others;
 }
 
@@ -35,42 +35,62 @@ AX_ROW void crossEntropyGradientRow(const Team& team, In x, Out dx, const C* wei
   const C even = scale * smoothing / static_cast<C>(cols);
   const C peak = scale * (C(1) - smoothing) * (weight == nullptr ? C(1) : weight[t]);
   if (weight == nullptr) {
-    team.each(cols, [=](int64_t j) { dx[j] = special::expNonPositive(x[j] - lse) * scale - even; });
-    team.one(t, [=](int64_t j) { dx[j] = special::expNonPositive(x[j] - lse) * scale - even - peak; });
+    team.writeExcept(dx, cols, t, [=](auto j) { return special::expNonPositive(x[j] - lse) * scale - even; },
+                     [=](auto j) { return special::expNonPositive(x[j] - lse) * scale - even - peak; });
     return;
   }
-  const C total = smoothing == C(0) ? peak : peak + even * team.template sum<C>(cols, [=](int64_t j) { return weight[j]; });
-  team.each(cols, [=](int64_t j) { dx[j] = special::expNonPositive(x[j] - lse) * total - even * weight[j]; });
-  team.one(t, [=](int64_t j) { dx[j] = special::expNonPositive(x[j] - lse) * total - even * weight[j] - peak; });
+  const C total = smoothing == C(0) ? peak : peak + even * team.template sum<C>(cols, [=](auto j) { return weight[j]; });
+  team.writeExcept(dx, cols, t, [=](auto j) { return special::expNonPositive(x[j] - lse) * total - even * weight[j]; },
+                   [=](auto j) { return special::expNonPositive(x[j] - lse) * total - even * weight[j] - peak; });
 }
 
 template <class C, class Team, class Out>
 AX_ROW void peakRow(const Team& team, Out dx, int64_t cols, int64_t t, C peak) {
-  team.each(cols, [=](int64_t j) { dx[j] = C(0); });
-  if (t >= 0) team.one(t, [=](int64_t j) { dx[j] = peak; });
+  const auto nothing = [](auto) { return C(0); };
+  if (t < 0) return team.write(dx, cols, nothing);
+  team.writeExcept(dx, cols, t, nothing, [=](auto) { return peak; });
 }
 
-// The class of a row, or -1 where it does not count. A class outside the row was reported before.
-template <class Target>
-AX_HD int64_t classOf(const Target* target, int64_t row, int64_t cols, int64_t ignored) {
-  const int64_t t = target[row];
-  return t == ignored || t < 0 || t >= cols ? -1 : t;
+// The classes of the rows: int32 or int64. One is read for a row, so the branch costs less than a kernel for each.
+struct Targets {
+  const void* data;
+  bool is_wide;
+  int64_t ignored;
+  AX_HD int64_t operator[](int64_t row) const {
+    return is_wide ? static_cast<const int64_t*>(data)[row] : static_cast<const int32_t*>(data)[row];
+  }
+  // -1 where a row does not count. A class outside the row was reported before.
+  AX_HD int64_t classOf(int64_t row, int64_t cols) const {
+    const int64_t t = (*this)[row];
+    return t == ignored || t < 0 || t >= cols ? -1 : t;
+  }
+};
+
+int32_t resolveTargets(int32_t dtype, uint32_t id, double offset, double rows, double ignore_index, Targets* targets) {
+  if (dtype != AX_INT32 && dtype != AX_INT64) {
+    return fail(AX_ERROR_UNSUPPORTED, "targets of a cross-entropy must be int32 or int64, got dtype %d", dtype);
+  }
+  targets->is_wide = dtype == AX_INT64;
+  targets->ignored = static_cast<int64_t>(ignore_index);
+  return at(id, offset, rows, dtype, &targets->data);
 }
 
-template <class T, class Target>
+template <class T>
 struct Forward {
   using C = Compute<T>;
   C *losses, *lse;
   const T* logits;
-  const Target* target;
+  Targets target;
   const C* weight;
-  int64_t cols, ignored;
+  int64_t cols;
   C smoothing;
   bool takes_log_probabilities;
+  static constexpr int kHeldRows = 0;
+  bool isAligned() const { return areAligned(logits); }
   template <class Team>
   AX_DEVICE void operator()(const Team& team, int64_t row) const {
     const T* x = logits + row * cols;
-    const int64_t t = classOf(target, row, cols, ignored);
+    const int64_t t = target.classOf(row, cols);
     C loss, log_sum;
     if (takes_log_probabilities) {
       if (team.isFirst()) losses[row] = t < 0 ? C(0) : -static_cast<C>(x[t]) * (weight == nullptr ? C(1) : weight[t]);
@@ -83,20 +103,19 @@ struct Forward {
   }
 };
 
-template <class C, class Target>
+template <class C>
 struct Mean {
   C *mean, *valid;
   const C *losses, *weight;
-  const Target* target;
-  int64_t rows, ignored;
+  Targets target;
+  int64_t rows;
   template <class Team>
   AX_DEVICE void operator()(const Team& team, int64_t) const {
     const C *loss = losses, *w = weight;
-    const Target* t = target;
-    const int64_t skip = ignored;
+    const Targets t = target;
     const double sum = team.template sum<double>(rows, [=](int64_t i) { return static_cast<double>(loss[i]); });
     const double count = team.template sum<double>(rows, [=](int64_t i) {
-      if (t[i] == skip) return 0.0;
+      if (t[i] == t.ignored) return 0.0;
       return w == nullptr ? 1.0 : static_cast<double>(w[t[i]]);
     });
     if (!team.isFirst()) return;
@@ -105,22 +124,24 @@ struct Mean {
   }
 };
 
-template <class T, class Target>
+template <class T>
 struct Backward {
   using C = Compute<T>;
   T* out;
   const C *gradient, *lse;
   const T* logits;
-  const Target* target;
+  Targets target;
   const C* weight;
-  int64_t cols, ignored;
+  int64_t cols;
   int32_t gradient_stride;
   C smoothing;
   bool takes_log_probabilities;
+  static constexpr int kHeldRows = 0;
+  bool isAligned() const { return areAligned(out, logits); }
   template <class Team>
   AX_DEVICE void operator()(const Team& team, int64_t row) const {
     T* to = out + row * cols;
-    const int64_t t = classOf(target, row, cols, ignored);
+    const int64_t t = target.classOf(row, cols);
     const C scale = gradient[row * gradient_stride];
     const auto dx = team.output(to, 1);
     if (t < 0 || takes_log_probabilities) {
@@ -132,47 +153,48 @@ struct Backward {
   }
 };
 
-template <class T, class Target>
+template <class T>
 int32_t forward(int32_t dtype, int32_t target_dtype, uint32_t losses, uint32_t lse, uint32_t logits, double xo, uint32_t target, double to,
                 uint32_t weight, double wo, const Options& o) {
   using C = Compute<T>;
-  Forward<T, Target> body{nullptr, nullptr, nullptr, nullptr, nullptr, static_cast<int64_t>(o.cols), static_cast<int64_t>(o.ignore_index),
-                          static_cast<C>(o.smoothing), o.takes_log_probabilities != 0};
+  Forward<T> body{nullptr, nullptr, nullptr, {}, nullptr, static_cast<int64_t>(o.cols), static_cast<C>(o.smoothing),
+                  o.takes_log_probabilities != 0};
   const int32_t compute = computeDtype(dtype);
   const int64_t rows = static_cast<int64_t>(o.rows);
   AX_TRY(at(losses, 0, o.rows, compute, &body.losses));
   if (!body.takes_log_probabilities) AX_TRY(at(lse, 0, o.rows, compute, &body.lse));
   AX_TRY(at(logits, xo, o.rows * o.cols, dtype, &body.logits));
-  AX_TRY(at(target, to, o.rows, target_dtype, &body.target));
+  AX_TRY(resolveTargets(target_dtype, target, to, o.rows, o.ignore_index, &body.target));
   if (weight != 0) AX_TRY(at(weight, wo, o.cols, compute, &body.weight));
-  AX_TRY(checkIndices(body.target, rows, body.cols, body.ignored));
+  const void* classes = body.target.data;
+  AX_TRY(body.target.is_wide ? checkIndices(static_cast<const int64_t*>(classes), rows, body.cols, body.target.ignored)
+                             : checkIndices(static_cast<const int32_t*>(classes), rows, body.cols, body.target.ignored));
   return forEachRow<T>(rows, body.takes_log_probabilities ? 1 : body.cols, body.cols, 1, body);
 }
 
-template <class C, class Target>
+template <class C>
 int32_t mean(int32_t dtype, int32_t target_dtype, uint32_t mean, double mo, uint32_t valid, double vo, uint32_t losses, uint32_t target,
              double to, uint32_t weight, double wo, double rows, double cols, double ignore_index) {
-  Mean<C, Target> body{nullptr, nullptr, nullptr, nullptr, nullptr, static_cast<int64_t>(rows), static_cast<int64_t>(ignore_index)};
+  Mean<C> body{nullptr, nullptr, nullptr, nullptr, {}, static_cast<int64_t>(rows)};
   AX_TRY(at(mean, mo, 1, dtype, &body.mean));
   AX_TRY(at(valid, vo, 1, dtype, &body.valid));
   AX_TRY(at(losses, 0, rows, dtype, &body.losses));
-  AX_TRY(at(target, to, rows, target_dtype, &body.target));
+  AX_TRY(resolveTargets(target_dtype, target, to, rows, ignore_index, &body.target));
   if (weight != 0) AX_TRY(at(weight, wo, cols, dtype, &body.weight));
   return forEachRow(1, body.rows, body);
 }
 
-template <class T, class Target>
+template <class T>
 int32_t backward(int32_t dtype, int32_t target_dtype, uint32_t out, double oo, uint32_t gradient, double go, int32_t gradient_stride,
                  uint32_t lse, uint32_t logits, double xo, uint32_t target, double to, uint32_t weight, double wo, const Options& o) {
   using C = Compute<T>;
-  Backward<T, Target> body{nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, static_cast<int64_t>(o.cols),
-                           static_cast<int64_t>(o.ignore_index), gradient_stride, static_cast<C>(o.smoothing),
-                           o.takes_log_probabilities != 0};
+  Backward<T> body{nullptr, nullptr, nullptr, nullptr, {}, nullptr, static_cast<int64_t>(o.cols), gradient_stride,
+                   static_cast<C>(o.smoothing), o.takes_log_probabilities != 0};
   if (gradient_stride != 0 && gradient_stride != 1) return fail(AX_ERROR_ARGUMENT, "gradient_stride must be 0 or 1, got %d", gradient_stride);
   const int32_t compute = computeDtype(dtype);
   AX_TRY(at(out, oo, o.rows * o.cols, dtype, &body.out));
   AX_TRY(at(gradient, go, gradient_stride == 0 ? 1 : o.rows, compute, &body.gradient));
-  AX_TRY(at(target, to, o.rows, target_dtype, &body.target));
+  AX_TRY(resolveTargets(target_dtype, target, to, o.rows, o.ignore_index, &body.target));
   if (!body.takes_log_probabilities) {
     AX_TRY(at(lse, 0, o.rows, compute, &body.lse));
     AX_TRY(at(logits, xo, o.rows * o.cols, dtype, &body.logits));
@@ -187,69 +209,25 @@ int32_t backward(int32_t dtype, int32_t target_dtype, uint32_t out, double oo, u
 
 using namespace ax;
 
-// Chooses by the dtype of the targets, then by that of the logits; returns from the function.
-#define AX_BY_TARGET(run, ...)                                                                                                       \
-  if (target_dtype == AX_INT32) return run<int32_t>(__VA_ARGS__);                                                                    \
-  if (target_dtype == AX_INT64) return run<int64_t>(__VA_ARGS__);                                                                    \
-  return fail(AX_ERROR_UNSUPPORTED, "targets of a cross-entropy must be int32 or int64, got dtype %d", target_dtype)
-
-namespace {
-
-template <class Target>
-int32_t chooseForward(int32_t dtype, int32_t target_dtype, uint32_t losses, uint32_t lse, uint32_t logits, double xo, uint32_t target,
-                      double to, uint32_t weight, double wo, const Options& o) {
-  switch (dtype) {
-    case AX_FLOAT32: return forward<float, Target>(dtype, target_dtype, losses, lse, logits, xo, target, to, weight, wo, o);
-    case AX_FLOAT64: return forward<double, Target>(dtype, target_dtype, losses, lse, logits, xo, target, to, weight, wo, o);
-    case AX_BFLOAT16: return forward<BFloat16, Target>(dtype, target_dtype, losses, lse, logits, xo, target, to, weight, wo, o);
-    case AX_FLOAT16: return forward<Float16, Target>(dtype, target_dtype, losses, lse, logits, xo, target, to, weight, wo, o);
-  }
-  return unsupportedDtype("cross-entropy", dtype);
-}
-
-template <class Target>
-int32_t chooseMean(int32_t dtype, int32_t target_dtype, uint32_t out, double oo, uint32_t valid, double vo, uint32_t losses,
-                   uint32_t target, double to, uint32_t weight, double wo, double rows, double cols, double ignore_index) {
-  if (dtype == AX_FLOAT32) return mean<float, Target>(dtype, target_dtype, out, oo, valid, vo, losses, target, to, weight, wo, rows, cols, ignore_index);
-  if (dtype == AX_FLOAT64) return mean<double, Target>(dtype, target_dtype, out, oo, valid, vo, losses, target, to, weight, wo, rows, cols, ignore_index);
-  return unsupportedDtype("the mean of a cross-entropy", dtype);
-}
-
-template <class Target>
-int32_t chooseBackward(int32_t dtype, int32_t target_dtype, uint32_t out, double oo, uint32_t gradient, double go, int32_t stride,
-                       uint32_t lse, uint32_t logits, double xo, uint32_t target, double to, uint32_t weight, double wo, const Options& o) {
-  switch (dtype) {
-    case AX_FLOAT32:
-      return backward<float, Target>(dtype, target_dtype, out, oo, gradient, go, stride, lse, logits, xo, target, to, weight, wo, o);
-    case AX_FLOAT64:
-      return backward<double, Target>(dtype, target_dtype, out, oo, gradient, go, stride, lse, logits, xo, target, to, weight, wo, o);
-    case AX_BFLOAT16:
-      return backward<BFloat16, Target>(dtype, target_dtype, out, oo, gradient, go, stride, lse, logits, xo, target, to, weight, wo, o);
-    case AX_FLOAT16:
-      return backward<Float16, Target>(dtype, target_dtype, out, oo, gradient, go, stride, lse, logits, xo, target, to, weight, wo, o);
-  }
-  return unsupportedDtype("cross-entropy", dtype);
-}
-
-}  // namespace
-
 int32_t ax_cross_entropy_forward(int32_t dtype, int32_t target_dtype, uint32_t losses, uint32_t lse, uint32_t logits,
                                  double logits_offset, uint32_t target, double target_offset, uint32_t weight, double weight_offset,
                                  const void* options) {
-  AX_BY_TARGET(chooseForward, dtype, target_dtype, losses, lse, logits, logits_offset, target, target_offset, weight, weight_offset,
-               *static_cast<const Options*>(options));
+  AX_BY_FLOATING("cross-entropy", dtype, forward, dtype, target_dtype, losses, lse, logits, logits_offset, target, target_offset, weight,
+                 weight_offset, *static_cast<const Options*>(options));
 }
 
-int32_t ax_cross_entropy_mean(int32_t dtype, int32_t target_dtype, uint32_t mean, double mean_offset, uint32_t valid,
+int32_t ax_cross_entropy_mean(int32_t dtype, int32_t target_dtype, uint32_t average, double mean_offset, uint32_t valid,
                               double valid_offset, uint32_t losses, uint32_t target, double target_offset, uint32_t weight,
                               double weight_offset, double rows, double cols, double ignore_index) {
-  AX_BY_TARGET(chooseMean, dtype, target_dtype, mean, mean_offset, valid, valid_offset, losses, target, target_offset, weight,
-               weight_offset, rows, cols, ignore_index);
+  if (dtype != AX_FLOAT32 && dtype != AX_FLOAT64) return unsupportedDtype("the mean of a cross-entropy", dtype);
+  const auto run = dtype == AX_FLOAT32 ? mean<float> : mean<double>;
+  return run(dtype, target_dtype, average, mean_offset, valid, valid_offset, losses, target, target_offset, weight, weight_offset, rows,
+             cols, ignore_index);
 }
 
 int32_t ax_cross_entropy_backward(int32_t dtype, int32_t target_dtype, uint32_t out, double out_offset, uint32_t gradient,
                                   double gradient_offset, int32_t gradient_stride, uint32_t lse, uint32_t logits, double logits_offset,
                                   uint32_t target, double target_offset, uint32_t weight, double weight_offset, const void* options) {
-  AX_BY_TARGET(chooseBackward, dtype, target_dtype, out, out_offset, gradient, gradient_offset, gradient_stride, lse, logits,
-               logits_offset, target, target_offset, weight, weight_offset, *static_cast<const Options*>(options));
+  AX_BY_FLOATING("cross-entropy", dtype, backward, dtype, target_dtype, out, out_offset, gradient, gradient_offset, gradient_stride, lse,
+                 logits, logits_offset, target, target_offset, weight, weight_offset, *static_cast<const Options*>(options));
 }

@@ -22,68 +22,116 @@ struct Call {
 };
 
 #ifdef AX_CUDA
-// One kernel runs all operations of a family for a type: the branch is the same for all threads, the time goes into memory, and a
-// kernel for each operation would be most of the library.
+// One kernel runs all operations of a family for a type: the branch is the same for all threads and is taken once for a group of
+// elements, the time goes into memory, and a kernel for each operation would be most of the library. Groups of cheap operations are
+// unrolled. For others the group goes round in registers, by one or two elements: their code would be long.
+template <class F> inline constexpr bool kIsCheap = false;
+#define AX_CHEAP(Functor) template <> inline constexpr bool kIsCheap<maths::Functor> = true;
+AX_CHEAP(Neg) AX_CHEAP(Abs) AX_CHEAP(Square) AX_CHEAP(AddScalar) AX_CHEAP(MulScalar) AX_CHEAP(RsubScalar) AX_CHEAP(Clamp)
+AX_CHEAP(Relu) AX_CHEAP(Add) AX_CHEAP(Sub) AX_CHEAP(Mul) AX_CHEAP(Maximum) AX_CHEAP(Minimum) AX_CHEAP(ReluGrad)
+#undef AX_CHEAP
+
+template <class F, class C, int kCount>
+__device__ void unaryGroup(C (&out)[kCount], C (&x)[kCount], C alpha, C beta) {
+  if constexpr (kIsCheap<F>) {
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) out[k] = F::template apply<C>(x[k], alpha, beta);
+  } else {
+    constexpr int kStep = sizeof(C) == 8 ? 1 : 2;
+#pragma unroll 1
+    for (int turn = 0; turn < kCount; turn += kStep) {
+      C results[kStep];
+#pragma unroll
+      for (int k = 0; k < kStep; ++k) results[k] = F::template apply<C>(x[k], alpha, beta);
+#pragma unroll
+      for (int k = 0; k + kStep < kCount; ++k) x[k] = x[k + kStep];
+#pragma unroll
+      for (int k = 0; k < kStep; ++k) x[kCount - kStep + k] = results[k];
+    }
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) out[k] = x[k];
+  }
+}
+
+template <class F, class C, int kCount>
+__device__ void binaryGroup(C (&out)[kCount], C (&a)[kCount], C (&b)[kCount], C alpha, C beta) {
+  if constexpr (kIsCheap<F>) {
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) out[k] = F::template apply<C>(a[k], b[k], alpha, beta);
+  } else {
+#pragma unroll 1
+    for (int turn = 0; turn < kCount; ++turn) {
+      const C first = F::template apply<C>(a[0], b[0], alpha, beta);
+#pragma unroll
+      for (int k = 0; k + 1 < kCount; ++k) {
+        a[k] = a[k + 1];
+        b[k] = b[k + 1];
+      }
+      a[kCount - 1] = first;
+    }
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) out[k] = a[k];
+  }
+}
+
 template <class C>
 struct AnyUnary {
+  static constexpr bool kTakesGroups = true;
   int32_t op;
   C alpha, beta;
-  __device__ C operator()(C x) const {
-    if constexpr (C(0.5) == C(0)) {
-      switch (op) {
-#define AX_CASE(name, Functor) case one::k_##name: return maths::Functor::template apply<C>(x, alpha, beta);
-        AX_EXACT_UNARY_OPS(AX_CASE)
-        AX_INTEGER_UNARY_OPS(AX_CASE)
+  template <int kCount>
+  __device__ void operator()(C (&out)[kCount], C (&x)[kCount]) const {
+    switch (op) {
+#define AX_CASE(name, Functor) case one::k_##name: return unaryGroup<maths::Functor>(out, x, alpha, beta);
+      AX_EXACT_UNARY_OPS(AX_CASE)
+      default:
+        if constexpr (C(0.5) == C(0)) {
+          switch (op) { AX_INTEGER_UNARY_OPS(AX_CASE) }
+        } else {
+          switch (op) { AX_FLOATING_UNARY_OPS(AX_CASE) }
+        }
 #undef AX_CASE
-      }
-    } else {
-      switch (op) {
-#define AX_CASE(name, Functor) case one::k_##name: return maths::Functor::template apply<C>(x, alpha, beta);
-        AX_EXACT_UNARY_OPS(AX_CASE)
-        AX_FLOATING_UNARY_OPS(AX_CASE)
-#undef AX_CASE
-      }
     }
-    return x;
   }
 };
 template <class F, class C> using UnaryBody = AnyUnary<C>;
 
 template <class C>
 struct AnyBinary {
+  static constexpr bool kTakesGroups = true;
   int32_t op;
   C alpha, beta;
-  __device__ C operator()(C a, C b) const {
-    if constexpr (C(0.5) == C(0)) {
-      switch (op) {
-#define AX_CASE(name, Functor) case two::k_##name: return maths::Functor::template apply<C>(a, b, alpha, beta);
-        AX_EXACT_BINARY_OPS(AX_CASE)
-        AX_INTEGER_BINARY_OPS(AX_CASE)
+  template <int kCount>
+  __device__ void operator()(C (&out)[kCount], C (&a)[kCount], C (&b)[kCount]) const {
+    switch (op) {
+#define AX_CASE(name, Functor) case two::k_##name: return binaryGroup<maths::Functor>(out, a, b, alpha, beta);
+      AX_EXACT_BINARY_OPS(AX_CASE)
+      default:
+        if constexpr (C(0.5) == C(0)) {
+          switch (op) { AX_INTEGER_BINARY_OPS(AX_CASE) }
+        } else {
+          switch (op) { AX_FLOATING_BINARY_OPS(AX_CASE) }
+        }
 #undef AX_CASE
-      }
-    } else {
-      switch (op) {
-#define AX_CASE(name, Functor) case two::k_##name: return maths::Functor::template apply<C>(a, b, alpha, beta);
-        AX_EXACT_BINARY_OPS(AX_CASE)
-        AX_FLOATING_BINARY_OPS(AX_CASE)
-#undef AX_CASE
-      }
     }
-    return a;
   }
 };
 template <class F, class C> using BinaryBody = AnyBinary<C>;
 
 template <class C>
 struct AnyCompare {
+  static constexpr bool kTakesGroups = true;
   int32_t op;
-  __device__ Bool operator()(C a, C b) const {
+  template <int kCount>
+  __device__ void operator()(Bool (&out)[kCount], C (&a)[kCount], C (&b)[kCount]) const {
     switch (op) {
-#define AX_CASE(name, Functor) case comparison::k_##name: return Bool{static_cast<uint8_t>(maths::Functor::template apply<C>(a, b))};
+#define AX_CASE(name, Functor)                                                                                         \
+  case comparison::k_##name:                                                                                           \
+    _Pragma("unroll") for (int k = 0; k < kCount; ++k) out[k].value = maths::Functor::template apply<C>(a[k], b[k]);   \
+    return;
       AX_COMPARE_OPS(AX_CASE)
 #undef AX_CASE
     }
-    return Bool{0};
   }
 };
 template <class F, class C> using CompareBody = AnyCompare<C>;

@@ -1,6 +1,10 @@
 // Elements taken and placed by an index tensor, running totals, and triangles of matrices.
 #include "common/backend.h"
 #include "common/operand.h"
+#ifdef AX_CUDA
+#include "cuda/scan.cuh"
+#include "cuda/segments.cuh"
+#endif
 
 namespace ax {
 inline namespace AX_ISA {
@@ -77,6 +81,13 @@ int32_t scatter(int32_t dtype, uint32_t out, double oo, uint32_t x, double xo, u
   AX_TRY(at(x, xo, count, dtype, &body.x));
   AX_TRY(at(index, io, count, AX_INT64, &body.index));
   AX_TRY(checkIndices(body.index, static_cast<int64_t>(count), s.size, int64_t{0}));
+#ifdef AX_CUDA
+  // Long lines of neighbours are sorted; for others there is a thread each.
+  constexpr int64_t kLongLine = 32;
+  if (s.inner == 1 && s.count > kLongLine) {
+    return scatterSegments<T, kAdd>(Segments<T, int64_t>{body.out, body.x, body.index, s.outer, s.size, s.count, 1});
+  }
+#endif
   return forEachLine(s.outer * s.inner, s.count, body);
 }
 
@@ -113,6 +124,9 @@ int32_t cumulate(bool product, bool reverse, int32_t dtype, uint32_t out, double
   T *to, *from;
   AX_TRY(at(out, oo, elements(s.outer, s.count, s.inner), dtype, &to));
   AX_TRY(at(x, xo, elements(s.outer, s.count, s.inner), dtype, &from));
+#ifdef AX_CUDA
+  if (s.inner == 1) return scanRows<T, typename Wide<T>::type>(to, from, s.outer, s.count, reverse, product);
+#endif
   const int64_t lines = s.outer * s.inner;
   if (product) return forEachLine(lines, s.count, CumulateBody<T, true>{to, from, s.count, s.inner, reverse});
   return forEachLine(lines, s.count, CumulateBody<T, false>{to, from, s.count, s.inner, reverse});

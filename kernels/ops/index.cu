@@ -1,5 +1,9 @@
 // Taking slices by an index tensor, and its gradient.
 #include "common/backend.h"
+#include "common/operand.h"
+#ifdef AX_CUDA
+#include "cuda/segments.cuh"
+#endif
 
 namespace ax {
 inline namespace AX_ISA {
@@ -22,7 +26,7 @@ struct SelectBody {
     if (from < 0 || from >= s.dim_size) return;
     const T* source = x + (o * s.dim_size + from) * s.inner;
     T* target = out + row * s.inner;
-    team.each(s.inner, [=](int64_t j) { target[j] = source[j]; });
+    team.copy(target, source, s.inner);
   }
 };
 
@@ -38,6 +42,7 @@ int32_t select(int32_t dtype, int32_t index_dtype, uint32_t out, double oo, uint
   return forEachRow(s.outer * s.index_count, s.inner, body);
 }
 
+#ifndef AX_CUDA
 // Columns of one outer slice: every element is summed in the order of the index.
 template <class T, class Index>
 struct AddBody {
@@ -55,17 +60,24 @@ struct AddBody {
     }
   }
 };
+#endif
 
 template <class T, class Index>
 int32_t add(int32_t dtype, int32_t index_dtype, uint32_t out, double oo, uint32_t x, double xo, uint32_t index, double io,
             Sizes s) {
-  AddBody<T, Index> body{nullptr, nullptr, nullptr, s};
+  T* to;
+  const T* from;
+  const Index* indices;
   const double slices = static_cast<double>(s.outer * s.inner);
-  AX_TRY(at(out, oo, slices * static_cast<double>(s.dim_size), dtype, &body.out));
-  AX_TRY(at(x, xo, slices * static_cast<double>(s.index_count), dtype, &body.x));
-  AX_TRY(at(index, io, static_cast<double>(s.index_count), index_dtype, &body.index));
-  AX_TRY(checkIndices(body.index, s.index_count, s.dim_size, int64_t{0}));
-  return forEachSpan(s.outer, s.inner, body);
+  AX_TRY(at(out, oo, slices * static_cast<double>(s.dim_size), dtype, &to));
+  AX_TRY(at(x, xo, slices * static_cast<double>(s.index_count), dtype, &from));
+  AX_TRY(at(index, io, static_cast<double>(s.index_count), index_dtype, &indices));
+  AX_TRY(checkIndices(indices, s.index_count, s.dim_size, int64_t{0}));
+#ifdef AX_CUDA
+  return addSegments(Segments<T, Index>{to, from, indices, s.outer, s.dim_size, s.index_count, s.inner});
+#else
+  return forEachSpan(s.outer, s.inner, AddBody<T, Index>{to, from, indices, s});
+#endif
 }
 
 // Only the size of an element matters for a copy.

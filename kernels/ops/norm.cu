@@ -10,24 +10,24 @@ namespace {
 
 // out = (x - mean) * rstd * weight + bias. Weight and bias may be null. The variance is taken from centred values: E[x^2] - E[x]^2
 // would lose all digits where the mean is large.
-template <class C, class Team, class In, class Out>
-AX_ROW void normalizeRow(const Team& team, In x, Out y, In weight, In bias, int64_t count, double eps, bool centred, C* rstd_out,
+template <class C, class Team, class In, class Out, class Factors>
+AX_ROW void normalizeRow(const Team& team, In x, Out y, Factors weight, Factors bias, int64_t count, double eps, bool centred, C* rstd_out,
                          C* mean_out) {
-  const C mean = centred ? team.template sum<C>(count, [=](int64_t i) { return x[i]; }) / static_cast<C>(count) : C(0);
-  const C squares = team.template sum<C>(count, [=](int64_t i) {
+  const C mean = centred ? team.template sum<C>(count, [=](auto i) { return x[i]; }) / static_cast<C>(count) : C(0);
+  const C squares = team.template sum<C>(count, [=](auto i) {
     const C distance = x[i] - mean;
     return distance * distance;
   });
   const C rstd = C(1) / sqrt(squares / static_cast<C>(count) + static_cast<C>(eps));
   const bool scales = weight != nullptr, shifts = bias != nullptr;
   if (scales && shifts) {
-    team.each(count, [=](int64_t i) { y[i] = (x[i] - mean) * rstd * weight[i] + bias[i]; });
+    team.write(y, count, [=](auto i) { return (x[i] - mean) * rstd * weight[i] + bias[i]; });
   } else if (scales) {
-    team.each(count, [=](int64_t i) { y[i] = (x[i] - mean) * rstd * weight[i]; });
+    team.write(y, count, [=](auto i) { return (x[i] - mean) * rstd * weight[i]; });
   } else if (shifts) {
-    team.each(count, [=](int64_t i) { y[i] = (x[i] - mean) * rstd + bias[i]; });
+    team.write(y, count, [=](auto i) { return (x[i] - mean) * rstd + bias[i]; });
   } else {
-    team.each(count, [=](int64_t i) { y[i] = (x[i] - mean) * rstd; });
+    team.write(y, count, [=](auto i) { return (x[i] - mean) * rstd; });
   }
   if (team.isFirst()) {
     *rstd_out = rstd;
@@ -36,35 +36,36 @@ AX_ROW void normalizeRow(const Team& team, In x, Out y, In weight, In bias, int6
 }
 
 // With n = (x - mean) rstd and h = g weight: dx = rstd (h - average(h) - n average(h n)), where average(h) is 0 without a mean.
-template <class C, class Team, class In, class Out>
-AX_ROW void inputGradientRow(const Team& team, In g, In x, In weight, Out dx, int64_t count, C mean, C rstd, bool centred) {
+template <class C, class Team, class In, class Factors, class Out>
+AX_ROW void inputGradientRow(const Team& team, In g, In x, Factors weight, Out dx, int64_t count, C mean, C rstd, bool centred) {
   const bool scales = weight != nullptr;
   C level = C(0), slope;
   if (scales) {
-    if (centred) level = team.template sum<C>(count, [=](int64_t i) { return g[i] * weight[i]; });
-    slope = team.template sum<C>(count, [=](int64_t i) { return g[i] * weight[i] * (x[i] - mean); });
+    if (centred) level = team.template sum<C>(count, [=](auto i) { return g[i] * weight[i]; });
+    slope = team.template sum<C>(count, [=](auto i) { return g[i] * weight[i] * (x[i] - mean); });
   } else {
-    if (centred) level = team.template sum<C>(count, [=](int64_t i) { return g[i]; });
-    slope = team.template sum<C>(count, [=](int64_t i) { return g[i] * (x[i] - mean); });
+    if (centred) level = team.template sum<C>(count, [=](auto i) { return g[i]; });
+    slope = team.template sum<C>(count, [=](auto i) { return g[i] * (x[i] - mean); });
   }
   level = level / static_cast<C>(count);
   slope = slope / static_cast<C>(count) * rstd * rstd;
   if (scales) {
-    team.each(count, [=](int64_t i) { dx[i] = rstd * (g[i] * weight[i] - level - (x[i] - mean) * slope); });
+    team.write(dx, count, [=](auto i) { return rstd * (g[i] * weight[i] - level - (x[i] - mean) * slope); });
   } else {
-    team.each(count, [=](int64_t i) { dx[i] = rstd * (g[i] - level - (x[i] - mean) * slope); });
+    team.write(dx, count, [=](auto i) { return rstd * (g[i] - level - (x[i] - mean) * slope); });
   }
 }
 
-template <class C, class Team, class In>
-AX_ROW void addParameterGradients(const Team& team, In g, In x, C* weight_sums, C* bias_sums, int64_t count, C mean, C rstd) {
-  if (bias_sums != nullptr) {
-    team.each(count, [=](int64_t i) {
+template <class C, class Team, class In, class Sums>
+AX_ROW void addParameterGradients(const Team& team, In g, In x, Sums weight_sums, Sums bias_sums, int64_t count, C mean, C rstd,
+                                  bool centred) {
+  if (centred) {
+    team.each(count, [=](auto i) {
       weight_sums[i] += g[i] * ((x[i] - mean) * rstd);
       bias_sums[i] += g[i];
     });
   } else {
-    team.each(count, [=](int64_t i) { weight_sums[i] += g[i] * ((x[i] - mean) * rstd); });
+    team.each(count, [=](auto i) { weight_sums[i] += g[i] * ((x[i] - mean) * rstd); });
   }
 }
 
@@ -77,9 +78,11 @@ struct Forward {
   int64_t rows, cols;
   double eps;
   bool centred;
+  static constexpr int kHeldRows = 1;
+  bool isAligned() const { return areAligned(out, x, weight, bias); }
   template <class Team>
   AX_DEVICE void operator()(const Team& team, int64_t row) const {
-    const auto from = team.input(x + row * cols, cols, 0);
+    const auto from = team.keep(x + row * cols, cols, 0);
     const auto to = team.output(out + row * cols, 1);
     const auto w = team.input(weight, cols, 2), b = team.input(bias, cols, 3);  // null stays null
     normalizeRow<C>(team, from, to, w, b, cols, eps, centred, stats + row, stats + rows + row);
@@ -96,23 +99,27 @@ struct Backward {
   C *weight_sums, *bias_sums;  // (splits, cols), or null
   int64_t rows, cols, splits;
   bool centred;
+  static constexpr int kHeldRows = 4;
+  bool isAligned() const { return areAligned(out, gradient, x, weight, weight_sums, bias_sums); }
   template <class Team>
   AX_DEVICE void operator()(const Team& team, int64_t split) const {
-    const int64_t begin = rows * split / splits, end = rows * (split + 1) / splits, count = cols;
-    C* const dw = weight_sums == nullptr ? nullptr : weight_sums + split * cols;
-    C* const db = bias_sums == nullptr ? nullptr : bias_sums + split * cols;
-    if (dw != nullptr) team.each(count, [=](int64_t i) { dw[i] = C(0); });
-    if (db != nullptr) team.each(count, [=](int64_t i) { db[i] = C(0); });
+    const int64_t begin = rows * split / splits, end = rows * (split + 1) / splits;
+    const bool sums = weight_sums != nullptr, shifts = bias_sums != nullptr;
+    C* const dw = sums ? weight_sums + split * cols : nullptr;
+    C* const db = shifts ? bias_sums + split * cols : nullptr;
+    const auto dw_sums = team.totals(dw, sums ? cols : 0, 2), db_sums = team.totals(db, shifts ? cols : 0, 3);
     const auto w = team.input(weight, cols, 3);
     for (int64_t row = begin; row < end; ++row) {
-      const auto g = team.input(gradient + row * cols, cols, 0), from = team.input(x + row * cols, cols, 1);
+      const auto g = team.keep(gradient + row * cols, cols, 0), from = team.keep(x + row * cols, cols, 1);
       const C rstd = stats[row], mean = centred ? stats[rows + row] : C(0);
-      if (dw != nullptr) addParameterGradients<C>(team, g, from, dw, db, count, mean, rstd);
+      if (sums) addParameterGradients<C>(team, g, from, dw_sums, db_sums, cols, mean, rstd, shifts);
       if (out == nullptr) continue;
       const auto to = team.output(out + row * cols, 2);
-      inputGradientRow<C>(team, g, from, w, to, count, mean, rstd, centred);
+      inputGradientRow<C>(team, g, from, w, to, cols, mean, rstd, centred);
       team.store(out + row * cols, to, cols);
     }
+    if (sums) team.storeTotals(dw, dw_sums, cols);
+    if (shifts) team.storeTotals(db, db_sums, cols);
   }
 };
 

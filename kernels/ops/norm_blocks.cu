@@ -16,27 +16,29 @@ struct NormBlocks {
   const S* x;
   int64_t count;
   double p;
+  static constexpr int kHeldRows = 0;
+  bool isAligned() const { return areAligned(x) && count % 8 == 0; }
   template <class Team>
   AX_DEVICE void operator()(const Team& team, int64_t block) const {
     using T = Compute<S>;
     const int64_t first = block * kBlock, rest = count - first;
     const int64_t size = rest < kBlock ? rest : kBlock;
-    const S* v = x + first;
+    const auto v = team.input(x + first, size, 0);
     T result;
     if (p == 2) {
-      result = team.template sum<T>(size, [=](int64_t i) {
-        const T value = static_cast<T>(v[i]);
+      result = team.template sum<T>(size, [=](auto i) {
+        const T value = v[i];
         return value * value;
       });
     } else if (p == 1) {
-      result = team.template sum<T>(size, [=](int64_t i) { return maths::Abs::apply<T>(static_cast<T>(v[i]), T(0), T(0)); });
+      result = team.template sum<T>(size, [=](auto i) { return maths::Abs::apply<T>(v[i], T(0), T(0)); });
     } else if (isinf(p)) {
-      const T nans = team.template sum<T>(size, [=](int64_t i) { return static_cast<T>(v[i]) != static_cast<T>(v[i]) ? T(1) : T(0); });
-      result = team.template max<T>(size, T(0), [=](int64_t i) { return maths::Abs::apply<T>(static_cast<T>(v[i]), T(0), T(0)); });
+      const T nans = team.template sum<T>(size, [=](auto i) { return v[i] != v[i] ? T(1) : T(0); });
+      result = team.template max<T>(size, T(0), [=](auto i) { return maths::Abs::apply<T>(v[i], T(0), T(0)); });
       if (nans > T(0)) result = static_cast<T>(NAN);  // max passes over them
     } else {
       const T exponent = static_cast<T>(p);
-      result = team.template sum<T>(size, [=](int64_t i) { return pow(maths::Abs::apply<T>(static_cast<T>(v[i]), T(0), T(0)), exponent); });
+      result = team.template sum<T>(size, [=](auto i) { return pow(maths::Abs::apply<T>(v[i], T(0), T(0)), exponent); });
     }
     if (team.isFirst()) out[block] = static_cast<double>(result);
   }
@@ -48,7 +50,7 @@ int32_t normBlocks(int32_t dtype, uint32_t out, double oo, uint32_t x, double xo
   const int64_t blocks = (body.count + kBlock - 1) / kBlock;
   AX_TRY(at(out, oo, static_cast<double>(blocks), AX_FLOAT64, &body.out));
   AX_TRY(at(x, xo, count, dtype, &body.x));
-  return forEachRow(blocks, kBlock, body);
+  return forEachRow<S>(blocks, kBlock, kBlock, 1, body);
 }
 
 }  // namespace

@@ -151,16 +151,11 @@ struct Step {
 // The arguments of ax_optimizer_step.
 struct Call {
   int32_t optimizer, dtype;
-  uint32_t parameter, gradient, states[kMaxStates];
+  uint32_t parameter, master, gradient, states[kMaxStates];
   double parameter_offset, state_offset, gradient_offset, count;
   const double* hyper;
   int32_t flags;
 };
-
-template <class T>
-int32_t resolveRange(uint32_t id, double offset, const Call& call, T** address) {
-  return at(id, offset, call.count, call.dtype, address);
-}
 
 template <class T, class Rule>
 int32_t run(const Call& call, const Rule& rule) {
@@ -168,13 +163,19 @@ int32_t run(const Call& call, const Rule& rule) {
   const bool decoupled = (call.flags & AX_STEP_DECOUPLED_DECAY) != 0;
   const Step<T, CompiledRule<T, Rule>> step{rule, decoupled ? static_cast<T>(1 - lr * decay) : T(1), decoupled ? T(0) : static_cast<T>(decay),
                            static_cast<T>(call.hyper[2])};
-  StepRange range{call.dtype, 0, static_cast<int64_t>(call.count), nullptr, nullptr, {}};
-  AX_TRY(resolveRange(call.parameter, call.parameter_offset, call, &range.parameter));
-  AX_TRY(resolveRange(call.gradient, call.gradient_offset, call, &range.gradient));
+  StepRange range{call.dtype, 0, static_cast<int64_t>(call.count), nullptr, nullptr, {}, nullptr};
+  const bool has_master = call.master != 0;
+  if (has_master && kDtypeBytes[call.dtype] != 2) {
+    return fail(AX_ERROR_ARGUMENT, "a master is for bfloat16 and float16 parameters, got %s", kDtypeNames[call.dtype]);
+  }
+  const int32_t state_dtype = has_master ? AX_FLOAT32 : call.dtype;
+  AX_TRY(at(call.parameter, call.parameter_offset, call.count, call.dtype, &range.parameter));
+  if (has_master) AX_TRY(at(call.master, call.state_offset, call.count, state_dtype, &range.master));
+  AX_TRY(at(call.gradient, call.gradient_offset, call.count, call.dtype, &range.gradient));
   for (uint32_t id : call.states) {
     if (id == 0) continue;
     if (range.state_count == Rule::kStates) return fail(AX_ERROR_ARGUMENT, "optimizer %d takes %d states", call.optimizer, Rule::kStates);
-    AX_TRY(resolveRange(id, call.state_offset, call, &range.states[range.state_count++]));
+    AX_TRY(at(id, call.state_offset, call.count, state_dtype, &range.states[range.state_count++]));
   }
   if (range.state_count < Rule::kStates) return fail(AX_ERROR_ARGUMENT, "optimizer %d needs %d states", call.optimizer, Rule::kStates);
   return runStep(range, step);
@@ -228,12 +229,12 @@ int32_t runAs(const Call& call) {
 
 using namespace ax;
 
-int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t state0,
-                          uint32_t state1, uint32_t state2, double state_offset, uint32_t gradient, double gradient_offset,
-                          double count, const void* hyper, int32_t flags) {
+int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t master,
+                          uint32_t state0, uint32_t state1, uint32_t state2, double state_offset, uint32_t gradient,
+                          double gradient_offset, double count, const void* hyper, int32_t flags) {
   return withNumbers(static_cast<const double*>(hyper), AX_OPTIMIZER_NUMBERS, [=](const double* numbers) {
-    const Call call{optimizer, dtype, parameter, gradient, {state0, state1, state2}, parameter_offset, state_offset, gradient_offset, count,
-                    numbers, flags};
+    const Call call{optimizer, dtype, parameter, master, gradient, {state0, state1, state2}, parameter_offset, state_offset,
+                    gradient_offset, count, numbers, flags};
     switch (dtype) {
       case AX_FLOAT32:
       case AX_BFLOAT16:

@@ -26,10 +26,24 @@ struct GenerateBody {
   AX_HD void operator()(At<1> at) const {
     uint32_t words[4];
     philox.words(counter + static_cast<uint64_t>(at.v[0]), words);
+    const int64_t first = 4 * at.v[0];
+#ifdef AX_CUDA
+    Pack<T, 4> values;
+#pragma unroll
     for (int lane = 0; lane < 4; ++lane) {
-      const int64_t i = 4 * at.v[0] + lane;
-      if (i < count) out[i] = value(words, lane, i);
+      if (first + lane < count) values.v[lane] = value(words, lane, first + lane);
     }
+    // One instruction writes all four.
+    if (first + 4 <= count && reinterpret_cast<uintptr_t>(out + first) % sizeof values == 0) return storePack(out + first, values);
+#pragma unroll
+    for (int lane = 0; lane < 4; ++lane) {
+      if (first + lane < count) out[first + lane] = values.v[lane];
+    }
+#else
+    for (int lane = 0; lane < 4; ++lane) {
+      if (first + lane < count) out[first + lane] = value(words, lane, first + lane);
+    }
+#endif
   }
 };
 

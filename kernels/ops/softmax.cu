@@ -1,8 +1,6 @@
 // Softmax, its logarithm, and the logarithm of the sum of exponentials, over one dimension.
 #include <math.h>
 
-#include <type_traits>
-
 #include "common/backend.h"
 #include "common/floating.h"
 
@@ -15,31 +13,32 @@ namespace {
 
 template <class C, class Team, class In>
 AX_DEVICE C largestOf(const Team& team, In x, int64_t count) {
-  return team.template max<C>(count, C(-INFINITY), [=](int64_t i) { return x[i]; });
+  return team.template max<C>(count, C(-INFINITY), [=](auto i) { return x[i]; });
 }
 
 template <class C, class Team, class In, class Out>
 AX_ROW void softmaxRow(const Team& team, In x, Out y, int64_t count) {
-  const C top = largestOf<C>(team, x, count);
-  const C sum = team.template sum<C>(count, [=](int64_t i) {
-    const C e = special::expNonPositive(x[i] - top);
-    y[i] = e;
-    return e;
-  });
-  const C factor = C(1) / sum;
-  // A row that rounds what it holds is not read again.
-  if constexpr (std::is_same<Out, C*>::value) {
-    team.each(count, [=](int64_t i) { y[i] = y[i] * factor; });
+  // A row that is not held is not read again after it was rounded.
+  if constexpr (Team::kHoldsRows) {
+    const C top = largestOf<C>(team, x, count);
+    const C factor = C(1) / team.template sum<C>(count, [=](auto i) {
+      const C e = special::expNonPositive(x[i] - top);
+      y[i] = e;
+      return e;
+    });
+    team.write(y, count, [=](auto i) { return y[i] * factor; });
   } else {
-    team.each(count, [=](int64_t i) { y[i] = special::expNonPositive(x[i] - top) * factor; });
+    C top;
+    const C factor = C(1) / team.template expSum<C>(count, x, &top);
+    team.write(y, count, [=](auto i) { return special::expNonPositive(x[i] - top) * factor; });
   }
 }
 
 template <class C, class Team, class In, class Out>
 AX_ROW void logSoftmaxRow(const Team& team, In x, Out y, int64_t count) {
-  const C top = largestOf<C>(team, x, count);
-  const C log_sum = special::log(team.template sum<C>(count, [=](int64_t i) { return special::expNonPositive(x[i] - top); }));
-  team.each(count, [=](int64_t i) { y[i] = (x[i] - top) - log_sum; });
+  C top;
+  const C log_sum = special::log(team.template expSum<C>(count, x, &top));
+  team.write(y, count, [=](auto i) { return (x[i] - top) - log_sum; });
 }
 
 // Infinite where the largest value is.
@@ -47,19 +46,19 @@ template <class C, class Team, class In>
 AX_ROW C logSumExpRow(const Team& team, In x, int64_t count) {
   const C largest = largestOf<C>(team, x, count);
   const C top = fabs(largest) == C(INFINITY) ? C(0) : largest;
-  return special::log(team.template sum<C>(count, [=](int64_t i) { return special::exp(x[i] - top); })) + top;
+  return special::log(team.template sum<C>(count, [=](auto i) { return special::exp(x[i] - top); })) + top;
 }
 
 template <class C, class Team, class In, class Out>
 AX_ROW void softmaxGradientRow(const Team& team, In g, In y, Out dx, int64_t count) {
-  const C dot = team.template sum<C>(count, [=](int64_t i) { return g[i] * y[i]; });
-  team.each(count, [=](int64_t i) { dx[i] = (g[i] - dot) * y[i]; });
+  const C dot = team.template sum<C>(count, [=](auto i) { return g[i] * y[i]; });
+  team.write(dx, count, [=](auto i) { return (g[i] - dot) * y[i]; });
 }
 
 template <class C, class Team, class In, class Out>
 AX_ROW void logSoftmaxGradientRow(const Team& team, In g, In y, Out dx, int64_t count) {
-  const C sum = team.template sum<C>(count, [=](int64_t i) { return g[i]; });
-  team.each(count, [=](int64_t i) { dx[i] = g[i] - special::expNonPositive(y[i]) * sum; });
+  const C sum = team.template sum<C>(count, [=](auto i) { return g[i]; });
+  team.write(dx, count, [=](auto i) { return g[i] - special::expNonPositive(y[i]) * sum; });
 }
 
 template <class T>
@@ -68,16 +67,18 @@ struct ForwardRows {
   const T* x;
   int64_t size;
   int32_t kind;
+  static constexpr int kHeldRows = 1;
+  bool isAligned() const { return areAligned(out, x); }
   template <class Team>
   AX_DEVICE void operator()(const Team& team, int64_t row) const {
     using C = Compute<T>;
-    const auto from = team.input(x + row * size, size, 0);
+    const auto from = team.keep(x + row * size, size, 0);
     if (kind == AX_LOGSUMEXP) {
       const C value = logSumExpRow<C>(team, from, size);
       if (team.isFirst()) out[row] = static_cast<T>(value);
       return;
     }
-    const auto to = team.output(out + row * size, 1);
+    const auto to = team.output(out + row * size, 0);  // in the place of the input, of which each element is read before
     if (kind == AX_SOFTMAX) {
       softmaxRow<C>(team, from, to, size);
     } else {
@@ -93,11 +94,13 @@ struct BackwardRows {
   const T *gradient, *result;
   int64_t size;
   int32_t kind;
+  static constexpr int kHeldRows = 2;
+  bool isAligned() const { return areAligned(out, gradient, result); }
   template <class Team>
   AX_DEVICE void operator()(const Team& team, int64_t row) const {
     using C = Compute<T>;
     const int64_t at = row * size;
-    const auto g = team.input(gradient + at, size, 0), y = team.input(result + at, size, 1);
+    const auto g = team.keep(gradient + at, size, 0), y = team.keep(result + at, size, 1);
     const auto dx = team.output(out + at, 2);
     if (kind == AX_SOFTMAX) {
       softmaxGradientRow<C>(team, g, y, dx, size);
@@ -204,7 +207,7 @@ int32_t forward(int32_t kind, int32_t dtype, uint32_t out, double out_offset, ui
   const T* from;
   AX_TRY(at(out, out_offset, kind == AX_LOGSUMEXP ? static_cast<double>(outer * inner) : count, dtype, &to));
   AX_TRY(at(x, x_offset, count, dtype, &from));
-  if (inner == 1) return forEachRow<T>(outer, size, size, 2, ForwardRows<T>{to, from, size, kind});
+  if (inner == 1) return forEachRow<T>(outer, size, size, 1, ForwardRows<T>{to, from, size, kind});
   return forEachColumns(outer, size, inner, ForwardColumns<T>{to, from, size, inner, kind});
 }
 

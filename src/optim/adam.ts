@@ -6,11 +6,16 @@
  */
 import { AX } from "../../ffi/constants.ts";
 import type { Tensor } from "../tensor.ts";
-import { ElementwiseOptimizer, type ElementwiseSettings, type StepNumbers } from "./elementwise.ts";
+import {
+  ElementwiseOptimizer,
+  type ElementwiseSettings,
+  type MasterSettings,
+  type StepNumbers,
+} from "./elementwise.ts";
 import { checkNotNegative, type ParameterGroup, type Run, type StateNumbers } from "./optimizer.ts";
 
 /** Settings of Adam and AdamW. */
-export interface AdamSettings {
+export interface AdamSettings extends MasterSettings {
   /** Learning rate. Default 1e-3. */
   lr: number;
   /** Decay of the averages of the gradient and of its square. Default [0.9, 0.999]. */

@@ -5,11 +5,11 @@
  */
 import { AX } from "../../ffi/constants.ts";
 import type { Tensor } from "../tensor.ts";
-import { ElementwiseOptimizer, type StepNumbers } from "./elementwise.ts";
+import { ElementwiseOptimizer, type MasterSettings, type StepNumbers } from "./elementwise.ts";
 import { checkNotNegative, type ParameterGroup, type Run } from "./optimizer.ts";
 
 /** Settings of RMSprop. */
-export interface RMSpropSettings {
+export interface RMSpropSettings extends MasterSettings {
   /** Learning rate. Default 1e-2. */
   lr: number;
   /** Decay of the average of the squared gradient. Default 0.99. */
@@ -65,7 +65,7 @@ export class RMSprop extends ElementwiseOptimizer<RMSpropSettings> {
 }
 
 /** Settings of Adagrad. */
-export interface AdagradSettings {
+export interface AdagradSettings extends MasterSettings {
   /** Learning rate. Default 1e-2. */
   lr: number;
   /** The learning rate is divided by 1 + lrDecay * (steps before). Default 0. */

@@ -7,10 +7,23 @@ import { check } from "../../ffi/call.ts";
 import { AX } from "../../ffi/constants.ts";
 import { dtypeId } from "../core/dtype.ts";
 import { recording } from "../core/recording.ts";
+import type { Tensor } from "../tensor.ts";
+import { MASTER } from "./master.ts";
 import { Optimizer, type Run } from "./optimizer.ts";
 
+/** What every elementwise optimizer can do for parameters of 16 bits. */
+export interface MasterSettings {
+  /**
+   * Keep a float32 copy of bfloat16 and float16 parameters, with the state in float32 too; a step changes the copy and rounds it into
+   * the parameter, so that changes below the parameter's precision add up (`master_weights` of Apex and Transformer Engine). The copy
+   * is state `master_param`. A parameter that something else has changed since the last step is taken over. Read when the state of a
+   * parameter is made. Default false.
+   */
+  masterWeights?: boolean;
+}
+
 /** Settings that all elementwise optimizers have. */
-export interface ElementwiseSettings {
+export interface ElementwiseSettings extends MasterSettings {
   lr: number;
   weightDecay: number;
   maximize: boolean;
@@ -37,6 +50,10 @@ export abstract class ElementwiseOptimizer<Settings extends ElementwiseSettings>
 
   /** The numbers of one step. */
   protected abstract numbersOf(run: Run, settings: Settings): StepNumbers;
+
+  protected override keepsMaster({ masterWeights }: Settings, { dtype }: Tensor): boolean {
+    return masterWeights === true && (dtype === "bfloat16" || dtype === "float16");
+  }
 
   protected override get isRecordable(): boolean {
     return true;
@@ -65,6 +82,7 @@ export abstract class ElementwiseOptimizer<Settings extends ElementwiseSettings>
         dtypeId(parameter.dtype),
         parameter.storage.id,
         parameter.offset,
+        buffers[MASTER]?.storage.id ?? 0,
         state(0),
         state(1),
         state(2),

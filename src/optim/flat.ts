@@ -5,6 +5,7 @@
  * @module
  */
 import type { Device } from "../core/device.ts";
+import type { DType } from "../core/dtype.ts";
 import { empty, viewOf } from "../core/op.ts";
 import { withScope } from "../core/scope.ts";
 import { CATEGORY } from "../core/storage.ts";
@@ -30,8 +31,8 @@ export interface FlatBuffer {
 }
 
 /** A zeroed one-dimensional tensor that belongs to no scope. */
-export function flatZeros(like: Tensor, size: number, category: number): Tensor {
-  return withScope(undefined, () => fillInto(empty(like.storage.device, [size], like.dtype, "flatten", category), 0));
+export function flatZeros(like: Tensor, size: number, category: number, dtype: DType = like.dtype): Tensor {
+  return withScope(undefined, () => fillInto(empty(like.storage.device, [size], dtype, "flatten", category), 0));
 }
 
 function flattenGroup(parameters: readonly Tensor[]): FlatBuffer {
@@ -44,7 +45,10 @@ function flattenGroup(parameters: readonly Tensor[]): FlatBuffer {
   for (const parameter of parameters) {
     const place = (flat: Tensor, at: number): Tensor =>
       withScope(undefined, () => viewOf(flat, parameter.shape, parameter.strides, at, "flatten"));
-    copyInto(place(values, offset), parameter);
+    const own = place(values, offset);
+    copyInto(own, parameter);
+    // Left to the garbage collector, it would hold the memory of a model that was disposed of.
+    own.dispose();
     parameter.rebind(values.storage.part(), offset);
     const slot = place(gradients, words + offset);
     slot.rebind(gradients.storage.part(), slot.offset);

@@ -6,11 +6,11 @@
 import { AX } from "../../ffi/constants.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkBetas } from "./adam.ts";
-import { ElementwiseOptimizer, type StepNumbers } from "./elementwise.ts";
+import { ElementwiseOptimizer, type MasterSettings, type StepNumbers } from "./elementwise.ts";
 import { checkNotNegative, type ParameterGroup, type Run } from "./optimizer.ts";
 
 /** Settings of Lion. */
-export interface LionSettings {
+export interface LionSettings extends MasterSettings {
   /** Learning rate; three to ten times smaller than AdamW's. Default 1e-4. */
   lr: number;
   /** Share of the momentum in the direction, and in the next momentum. Default [0.9, 0.99]. */

@@ -5,50 +5,25 @@
  */
 import type { Device } from "../core/device.ts";
 import { viewOf } from "../core/op.ts";
-import { CaptureError, DTypeError, ShapeError } from "../core/errors.ts";
-import { recording } from "../core/recording.ts";
+import { recording, refuseRecording } from "../core/recording.ts";
 import { withScope } from "../core/scope.ts";
-import { contiguousStrides, formatShape, type Shape, sizeOf } from "../core/shape.ts";
+import { contiguousStrides, type Shape, sizeOf } from "../core/shape.ts";
 import { CATEGORY } from "../core/storage.ts";
 import { bump } from "../core/version.ts";
-import { contiguous, copyInto, fillInto } from "../ops/launch.ts";
+import { copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { flatten, flatZeros, moveFlat, nextOffset } from "./flat.ts";
+import { MASTER, updateMaster } from "./master.ts";
+import { recordStep } from "./recorded_step.ts";
+import { continues, type Run, type Slot, type StateNumbers, usable } from "./run.ts";
+
+export type { Run, StateNumbers } from "./run.ts";
 
 /** Parameters that share settings; a setting that is absent has the optimizer's default. */
 export type ParameterGroup<Settings> = { params: Iterable<Tensor> } & Partial<Settings>;
 
 /** A group as the optimizer keeps it. Settings may be changed between steps, as learning-rate schedules do. */
 export type OptimizerGroup<Settings> = { readonly params: readonly Tensor[] } & Settings;
-
-/** The numbers that an optimizer keeps for a parameter beside its tensors, in PyTorch's spelling. */
-export interface StateNumbers {
-  /** Steps so far. */
-  step: number;
-  [name: string]: number;
-}
-
-/** Neighbouring parameters with a gradient and the same numbers: what one native call changes. */
-export interface Run {
-  readonly parameter: Tensor;
-  readonly gradient: Tensor;
-  /** The state buffers, and where the run begins in them. */
-  readonly buffers: Readonly<Record<string, Tensor>>;
-  readonly stateOffset: number;
-  /** The numbers, this step included. */
-  readonly numbers: StateNumbers;
-  /** Whether the state buffers are used for the first time. */
-  readonly isFirst: boolean;
-  count: number;
-}
-
-interface Slot {
-  /** Shared by the parameters whose state lies in them. */
-  readonly buffers: Record<string, Tensor>;
-  readonly offset: number;
-  readonly numbers: StateNumbers;
-  isFirst: boolean;
-}
 
 /** PyTorch's layout of an optimizer's state: parameters are numbered through all groups. */
 export interface OptimizerStateDict {
@@ -66,6 +41,16 @@ export function checkNotNegative<Name extends string>(
   }
 }
 
+/** What the Accelerator has to say about an optimizer's steps. */
+export interface OptimizerGuard {
+  /** Whether a step may be taken now; throws when the gradients must not be used. */
+  allowsStep(): boolean;
+  /** Whether the gradients may be forgotten now. */
+  allowsZeroGrad(): boolean;
+  /** The gradients were forgotten. */
+  forgotten(): void;
+}
+
 /** Base of the optimizers. */
 export abstract class Optimizer<Settings extends object> {
   /** The groups; change a setting here, for example `optimizer.paramGroups[0].lr = 1e-4`. */
@@ -75,10 +60,8 @@ export abstract class Optimizer<Settings extends object> {
   readonly #slots = new Map<Tensor, Slot>();
   /** Which states the slots of a group have: settings may be changed so that it needs others. */
   readonly #stateNames = new WeakMap<OptimizerGroup<Settings>, readonly string[]>();
-  /** @internal Called before each step; throws when the gradients must not be used. */
-  beforeStep: (() => void) | null = null;
-  /** @internal Called after gradients were forgotten. */
-  afterZeroGrad: (() => void) | null = null;
+  /** @internal Asked before each step; set by the Accelerator. */
+  guard: OptimizerGuard | null = null;
 
   /**
    * @param parameters Parameters, or groups of them with settings of their own.
@@ -140,6 +123,11 @@ export abstract class Optimizer<Settings extends object> {
     return parameter.shape;
   }
 
+  /** Whether the parameter's steps are taken on a float32 copy, with states of float32. */
+  protected keepsMaster(_settings: Settings, _parameter: Tensor): boolean {
+    return false;
+  }
+
   /** What fills new state tensors. */
   protected initialState(_settings: Settings): number {
     return 0;
@@ -168,25 +156,30 @@ export abstract class Optimizer<Settings extends object> {
   /** Changes the parameters of a run. */
   protected abstract stepRun(run: Run, settings: Settings): void;
 
-  /** Forgets all gradients. Their flat memory stays and is overwritten by the next backward. */
+  /**
+   * Forgets all gradients. Their flat memory stays and is overwritten by the next backward. Prepared by an Accelerator, it keeps those
+   * that are being accumulated.
+   */
   zeroGrad(): void {
+    if (this.guard !== null && !this.guard.allowsZeroGrad()) return;
     for (const { params } of this.paramGroups) {
       for (const parameter of params) {
         if (parameter.grad !== null && parameter.grad !== parameter.gradSlot) parameter.grad.dispose();
         parameter.grad = null;
       }
     }
-    this.afterZeroGrad?.();
+    this.guard?.forgotten();
   }
 
   /**
-   * Changes every parameter that has a gradient; one without is left alone, its state too, as in PyTorch.
+   * Changes every parameter that has a gradient; one without is left alone, its state too, as in PyTorch. Prepared by an Accelerator,
+   * it does nothing while gradients are being accumulated.
    *
    * @throws {ShapeError} When a gradient has not its parameter's shape.
    * @throws {DTypeError} When a gradient has not its parameter's dtype.
    */
   step(): void {
-    this.beforeStep?.();
+    if (this.guard !== null && !this.guard.allowsStep()) return;
     if (recording !== null) this.#record();
     for (const group of this.paramGroups) {
       this.#completeStates(group);
@@ -195,7 +188,9 @@ export abstract class Optimizer<Settings extends object> {
         if (parameter.grad === null) continue;
         const gradient = usable(parameter.grad, parameter);
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
+        this.#followParameter(parameter, slot);
         bump(parameter.storage, "an optimizer's step()");
+        slot.masteredAt = parameter.storage.changedAt;
         this.advance(slot.numbers, group);
         if (run !== null && this.isElementwise && continues(run, parameter, gradient, slot)) {
           run.count = slot.offset - run.stateOffset + parameter.size;
@@ -217,30 +212,26 @@ export abstract class Optimizer<Settings extends object> {
     }
   }
 
-  /** Makes the replays of a captured step count its steps. */
+  /** Takes into the master what something else than this optimizer has written into the parameter. */
+  #followParameter(parameter: Tensor, slot: Slot): void {
+    if (parameter.storage.changedAt === slot.masteredAt || !(MASTER in slot.buffers)) return;
+    updateMaster(this.#stateView(parameter, slot, MASTER), parameter);
+  }
+
+  /** Tells the recording of a captured step what this one does on the host. */
   #record(): void {
-    const name = this.constructor.name;
-    if (!this.isRecordable) {
-      throw new CaptureError(
-        `Cannot record ${name}.step() in a captured step: its learning rate would not change any more`,
-      );
-    }
+    const { name } = this.constructor;
+    if (!this.isRecordable) refuseRecording(`${name}.step()`, "its learning rate would not change any more");
     for (const group of this.paramGroups) {
       for (const parameter of group.params) {
         if (parameter.grad === null) continue;
         const slot = this.#slots.get(parameter);
-        if (slot === undefined || slot.isFirst) {
-          throw new CaptureError(
-            `Cannot record ${name}.step() in a captured step: it makes the state of a parameter, which every replay would make ` +
-              `anew. Every parameter that the step trains must get a gradient in its first call`,
-          );
-        }
-        const before = { ...slot.numbers };
-        const advance = (): void => {
+        recordStep(recording!, name, slot, () => {
+          this.#followParameter(parameter, slot!);
           bump(parameter.storage, "an optimizer's step()");
-          this.advance(slot.numbers, group);
-        };
-        recording!.onReplay(advance, () => Object.assign(slot.numbers, before));
+          slot!.masteredAt = parameter.storage.changedAt;
+          this.advance(slot!.numbers, group);
+        });
       }
     }
   }
@@ -266,8 +257,20 @@ export abstract class Optimizer<Settings extends object> {
     const buffers: Record<string, Tensor> = {};
     let offset = 0;
     for (const parameter of members) {
-      this.#slots.set(parameter, { buffers, offset, numbers: this.initialNumbers(), isFirst: true });
+      this.#slots.set(parameter, {
+        buffers,
+        offset,
+        numbers: this.initialNumbers(),
+        isFirst: true,
+        masteredAt: parameter.storage.changedAt,
+      });
       offset = nextOffset(offset, parameter.size);
+    }
+    if (this.keepsMaster(group, wanted)) {
+      buffers[MASTER] = flatZeros(wanted, offset, CATEGORY.optimizer, "float32");
+      for (const parameter of members) {
+        copyInto(this.#stateView(parameter, this.#slots.get(parameter)!, MASTER), parameter);
+      }
     }
     this.#addBuffers(buffers, offset, group, wanted);
     return this.#slots.get(wanted)!;
@@ -277,7 +280,7 @@ export abstract class Optimizer<Settings extends object> {
     for (const name of this.stateNames(group, like)) {
       if (name in buffers) continue;
       const length = this.isElementwise ? size : sizeOf(this.stateShape(name, like));
-      buffers[name] = flatZeros(like, length, CATEGORY.optimizer);
+      buffers[name] = flatZeros(like, length, CATEGORY.optimizer, buffers[MASTER]?.dtype);
       const value = this.initialState(group);
       if (value !== 0) fillInto(buffers[name], value);
     }
@@ -298,6 +301,14 @@ export abstract class Optimizer<Settings extends object> {
       this.#addBuffers(slot.buffers, nextOffset(this.#slots.get(last)!.offset, last.size), group, parameter);
       for (const other of sharing) this.#slots.get(other)!.isFirst = true;
     }
+  }
+
+  /** Frees the state. The optimizer begins anew with its next step. */
+  dispose(): void {
+    for (const buffers of new Set(Array.from(this.#slots.values(), (slot) => slot.buffers))) {
+      for (const buffer of Object.values(buffers)) buffer.dispose();
+    }
+    this.#slots.clear();
   }
 
   #stateView(parameter: Tensor, slot: Slot, name: string): Tensor {
@@ -349,8 +360,10 @@ export abstract class Optimizer<Settings extends object> {
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
         for (const name of Object.keys(slot.numbers)) slot.numbers[name] = Number(saved[name]);
         slot.isFirst = false;
+        slot.masteredAt = -1; // what was loaded may be older or newer than the parameter
         for (const name of Object.keys(slot.buffers)) {
           const value = saved[name];
+          if (value === undefined && name === MASTER) continue; // saved without: it stays the parameter
           const view = this.#stateView(parameter, slot, name);
           if (typeof value !== "object" || value.size !== view.size) {
             throw new RangeError(
@@ -362,31 +375,4 @@ export abstract class Optimizer<Settings extends object> {
       });
     });
   }
-}
-
-/** The gradient as the native functions read it. */
-function usable(gradient: Tensor, parameter: Tensor): Tensor {
-  if (gradient === parameter.gradSlot) return gradient;
-  if (gradient.dtype !== parameter.dtype) {
-    throw new DTypeError(
-      `Cannot step: a ${parameter.dtype} parameter has a ${gradient.dtype} gradient. Convert it with .to({ dtype })`,
-    );
-  }
-  if (gradient.size !== parameter.size) {
-    throw new ShapeError(
-      `Cannot step: a parameter of ${formatShape(parameter.shape)} has a gradient of ${
-        formatShape(gradient.shape)
-      }: their shapes must be equal`,
-    );
-  }
-  return contiguous(gradient);
-}
-
-function continues(run: Run, parameter: Tensor, gradient: Tensor, slot: Slot): boolean {
-  const distance = slot.offset - run.stateOffset;
-  if (slot.buffers !== run.buffers || slot.isFirst !== run.isFirst) return false;
-  for (const name in run.numbers) if (slot.numbers[name] !== run.numbers[name]) return false;
-  return distance === nextOffset(0, run.count) &&
-    parameter.storage.id === run.parameter.storage.id && parameter.offset === run.parameter.offset + distance &&
-    gradient.storage.id === run.gradient.storage.id && gradient.offset === run.gradient.offset + distance;
 }

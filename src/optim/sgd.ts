@@ -5,11 +5,11 @@
  */
 import { AX } from "../../ffi/constants.ts";
 import type { Tensor } from "../tensor.ts";
-import { ElementwiseOptimizer, type StepNumbers } from "./elementwise.ts";
+import { ElementwiseOptimizer, type MasterSettings, type StepNumbers } from "./elementwise.ts";
 import { checkNotNegative, type ParameterGroup, type Run } from "./optimizer.ts";
 
 /** Settings of SGD. */
-export interface SGDSettings {
+export interface SGDSettings extends MasterSettings {
   /** Learning rate. Default 1e-3. */
   lr: number;
   /** Share of the last change that is kept. Default 0. */

@@ -1,5 +1,5 @@
 """Writes optimizers.json from PyTorch 2.13: losses of 50 steps on the MLP of training.json, and 20 steps of 16-bit parameters with
-given gradients. Run: python3 generate_optimizers.py"""
+given gradients, without and with float32 masters. Run: python3 generate_optimizers.py"""
 import json
 import pathlib
 import re
@@ -102,6 +102,17 @@ def run_low(kind, options, dtype, start, gradients):
     return [p.double().flatten().tolist() for p in params]
 
 
+def run_master(kind, options, dtype, start, gradients):
+    """Steps of float32 parameters with gradients of 16 bits: the masters, and what they are rounded to."""
+    params = [nn.Parameter(t.float()) for t in start]
+    optimizer = construct(kind, params, options)
+    for step in gradients:
+        for p, g in zip(params, step):
+            p.grad = g.float()
+        optimizer.step()
+    return dict(master=[p.flatten().tolist() for p in params], rounded=[p.to(dtype).double().flatten().tolist() for p in params])
+
+
 def low(dtype):
     torch.manual_seed(1)
     start = [torch.randn(s).to(dtype).double() for s in SHAPES]
@@ -110,6 +121,9 @@ def low(dtype):
     for name, (kind, options) in CASES.items():
         args = (kind, options)
         cases[name] = dict(torch=run_low(*args, dtype, start, gradients), exact=run_low(*args, torch.float64, start, gradients))
+    for name, (kind, options) in CASES.items():
+        if kind not in ("Adafactor", "Muon"):
+            cases[name] |= run_master(kind, options, dtype, start, gradients)
     flat = lambda ts: [t.flatten().tolist() for t in ts]
     return dict(start=flat(start), gradients=[flat(step) for step in gradients], cases=cases)
 
