@@ -35,7 +35,8 @@
  */
 import "./ffi/prefetch.ts";
 
-export { Accelerator } from "./src/accelerator/accelerator.ts";
+export { Accelerator, type AcceleratorOptions } from "./src/accelerator/accelerator.ts";
+export type { ProjectOptions, SaveStateOptions, StateHook, StateHookHandle } from "./src/accelerator/checkpoints.ts";
 export { device, type DeviceName, devices } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";

@@ -16,7 +16,10 @@ import { type FlatBuffer, flatten } from "../optim/flat.ts";
 import { Optimizer } from "../optim/optimizer.ts";
 import { copied } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
+import { Checkpoints, type ProjectOptions } from "./checkpoints.ts";
 import { mapTensors } from "./nested.ts";
+import { PartialGradients } from "./partial_gradients.ts";
+import { StateMethods } from "./state_methods.ts";
 
 /** How the processes of the job work together. */
 export type DistributedType = "NO" | "MULTI_CPU";
@@ -30,6 +33,10 @@ export interface AcceleratorOptions {
     /** Size of a bucket after the first, in megabytes. Default 25. */
     bucketMb?: number;
   };
+  /** Where checkpoints and logs of this run go. */
+  projectDir?: string;
+  /** How checkpoints are named and kept. */
+  project?: ProjectOptions;
 }
 
 /** How `reduce` combines the values of the ranks. */
@@ -49,18 +56,23 @@ export type Reduction = "sum" | "mean" | "max" | "none";
  * await accelerator.end();
  * ```
  */
-export class Accelerator {
+export class Accelerator extends StateMethods {
   /** Index of this process among all. */
   readonly processIndex: number;
   /** Index of this process on its machine. */
   readonly localProcessIndex: number;
   /** Number of processes. */
   readonly numProcesses: number;
+  override readonly projectDir: string | undefined;
   readonly #environment: DistributedEnvironment;
   readonly #timeoutMs: number;
   readonly #bucketBytes: number;
   #group: Promise<ProcessGroup> | undefined;
   readonly #reducers = new Map<FlatBuffer, Reducer>();
+  /** @internal */
+  protected readonly accumulation: PartialGradients;
+  /** @internal */
+  protected override readonly checkpoints: Checkpoints;
 
   /**
    * Reads the environment; opens no connection.
@@ -68,7 +80,9 @@ export class Accelerator {
    * @param options See {@link AcceleratorOptions}.
    * @throws {LaunchError} When the environment is inconsistent.
    */
-  constructor({ timeoutSeconds = 600, ddp: { bucketMb = 25 } = {} }: AcceleratorOptions = {}) {
+  constructor(options: AcceleratorOptions = {}) {
+    super();
+    const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {}, projectDir, project = {} } = options;
     if (!(timeoutSeconds > 0)) throw new RangeError(`Cannot wait ${timeoutSeconds} s: timeoutSeconds must be above 0`);
     if (!(bucketMb > 0)) throw new RangeError(`Cannot use buckets of ${bucketMb} MB: bucketMb must be above 0`);
     this.#environment = readDistributedEnvironment();
@@ -77,6 +91,16 @@ export class Accelerator {
     this.processIndex = this.#environment.rank;
     this.localProcessIndex = this.#environment.localRank;
     this.numProcesses = this.#environment.worldSize;
+    this.projectDir = projectDir;
+    this.accumulation = new PartialGradients(this.registry);
+    this.checkpoints = new Checkpoints({
+      registry: this.registry,
+      accumulation: this.accumulation,
+      projectDir,
+      project,
+      timeoutMs: this.#timeoutMs,
+      join: () => this.join(),
+    });
   }
 
   /** Where models and batches are placed. */
@@ -85,7 +109,7 @@ export class Accelerator {
   }
 
   /** Whether this is rank 0. */
-  get isMainProcess(): boolean {
+  override get isMainProcess(): boolean {
     return this.processIndex === 0;
   }
 
@@ -103,7 +127,8 @@ export class Accelerator {
     return this.numProcesses > 1 ? "MULTI_CPU" : "NO";
   }
 
-  #join(): Promise<ProcessGroup> {
+  /** @internal Joins the other ranks. */
+  protected override join(): Promise<ProcessGroup> {
     return this.#group ??= this.numProcesses === 1
       ? Promise.resolve(new SingleProcessGroup())
       : ShmProcessGroup.join(this.#environment, cpuDevice(), this.#timeoutMs);
@@ -117,12 +142,14 @@ export class Accelerator {
    * @throws {LaunchError} When the other ranks cannot be joined.
    */
   async prepare<T extends unknown[]>(...objects: T): Promise<T> {
-    const group = await this.#join();
+    const group = await this.join();
     for (const object of objects) {
+      this.registry.add(object);
       if (object instanceof Module) {
         for (const buffer of flatten(object.parameters())) await this.#synchronize(buffer, group);
       } else if (object instanceof Optimizer) {
         this.#guard(object);
+        this.accumulation.watch(object);
       } else if (object instanceof DataLoader) {
         object.prepare({ rank: group.rank, worldSize: group.worldSize }, cpuDevice());
       }
@@ -164,6 +191,7 @@ export class Accelerator {
       for (const reducer of reducers) reducer.begin();
       loss.backward();
       for (const reducer of reducers) reducer.finish();
+      this.accumulation.noteBackward();
     } finally {
       for (const reducer of reducers) reducer.end();
     }
@@ -202,7 +230,7 @@ export class Accelerator {
   }
 
   async #collect<T>(value: T, operation: (tensor: Tensor, group: ProcessGroup) => Tensor): Promise<T> {
-    const group = await this.#join();
+    const group = await this.join();
     if (group.worldSize === 1) return value;
     await group.ready();
     return noGrad(() => mapTensors(value, (tensor) => operation(tensor.detach(), group)));
@@ -215,11 +243,12 @@ export class Accelerator {
 
   /** Resolves when every rank has called it. */
   async waitForEveryone(): Promise<void> {
-    await (await this.#join()).barrier();
+    await (await this.join()).barrier();
   }
 
   /** Ends the job: waits for every rank and leaves the group. */
   async end(): Promise<void> {
+    await this.flush();
     if (this.#group === undefined) return;
     const group = await this.#group;
     await group.barrier();

@@ -57,6 +57,20 @@ export function readBytes(x: Tensor): ArrayBuffer {
   return bytes.buffer;
 }
 
+/**
+ * Reads a part of a contiguous tensor's elements into memory of the host.
+ *
+ * @param x Contiguous.
+ * @param target Is filled.
+ * @param start Where the part begins in the tensor, in bytes.
+ */
+export function readInto(x: Tensor, target: Uint8Array<ArrayBuffer>, start: number): void {
+  x.checkLive("read");
+  const library = x.storage.device.library;
+  const begin = x.offset * dtypeBytes(x.dtype) + start;
+  check(library.ax_storage_read(target, x.storage.id, begin, target.length), "ax_storage_read", library);
+}
+
 /** Writes a buffer of the host into a contiguous tensor. */
 export function writeBytes(out: Tensor, bytes: Uint8Array<ArrayBuffer>): Tensor {
   const itemBytes = dtypeBytes(out.dtype);

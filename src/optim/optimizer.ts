@@ -279,11 +279,11 @@ export abstract class Optimizer<Settings extends object> {
   }
 
   /**
-   * Takes over state and settings that `stateDict` returned.
+   * @internal Throws what `loadStateDict` would throw, and changes nothing.
    *
-   * @throws {RangeError} When groups or parameters do not correspond.
+   * @throws {RangeError} When groups, parameters or state tensors do not correspond.
    */
-  loadStateDict(dict: OptimizerStateDict): void {
+  checkStateDict(dict: OptimizerStateDict): void {
     const counts = this.paramGroups.map(({ params }) => params.length);
     const given = dict.paramGroups.map(({ params }) => params.length);
     if (counts.join() !== given.join()) {
@@ -293,26 +293,59 @@ export abstract class Optimizer<Settings extends object> {
     }
     this.paramGroups.forEach((group, g) => {
       const { params: indices, ...settings } = dict.paramGroups[g];
+      const next = { ...group, ...settings } as OptimizerGroup<Settings>;
+      this.checkSettings(next);
+      group.params.forEach((parameter, i) => {
+        const saved = dict.state[indices[i]];
+        if (saved === undefined) return;
+        for (const name of Object.keys(this.initialNumbers())) {
+          if (typeof saved[name] === "number") continue;
+          throw new RangeError(`Cannot load optimizer state: ${name} of parameter ${indices[i]} is missing`);
+        }
+        for (const name of this.stateNames(next, parameter)) {
+          const value = saved[name];
+          if (typeof value === "object" && value.size === sizeOf(this.stateShape(name, parameter))) continue;
+          throw new RangeError(
+            `Cannot load optimizer state: ${name} of parameter ${indices[i]} is missing or has another size`,
+          );
+        }
+      });
+    });
+  }
+
+  /**
+   * Takes over state and settings that `stateDict` returned. A parameter that has no state there has none afterwards.
+   *
+   * @throws {RangeError} When groups, parameters or state tensors do not correspond; then nothing was changed.
+   */
+  loadStateDict(dict: OptimizerStateDict): void {
+    this.checkStateDict(dict);
+    this.paramGroups.forEach((group, g) => {
+      const { params: indices, ...settings } = dict.paramGroups[g];
       Object.assign(group, settings);
       this.#completeStates(group);
       group.params.forEach((parameter, i) => {
         const saved = dict.state[indices[i]];
-        if (saved === undefined) return;
+        if (saved === undefined) return this.#clearState(parameter, group);
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
         for (const name of Object.keys(slot.numbers)) slot.numbers[name] = Number(saved[name]);
         slot.isFirst = false;
         for (const name of Object.keys(slot.buffers)) {
           const value = saved[name];
-          const view = this.#stateView(parameter, slot, name);
-          if (typeof value !== "object" || value.size !== view.size) {
-            throw new RangeError(
-              `Cannot load optimizer state: ${name} of parameter ${indices[i]} is missing or has another size`,
-            );
-          }
-          copyInto(view, value);
+          if (typeof value === "object") copyInto(this.#stateView(parameter, slot, name), value);
         }
       });
     });
+  }
+
+  #clearState(parameter: Tensor, group: OptimizerGroup<Settings>): void {
+    const slot = this.#slots.get(parameter);
+    if (slot === undefined) return;
+    Object.assign(slot.numbers, this.initialNumbers());
+    slot.isFirst = true;
+    for (const name of Object.keys(slot.buffers)) {
+      fillInto(this.#stateView(parameter, slot, name), this.initialState(group));
+    }
   }
 }
 
