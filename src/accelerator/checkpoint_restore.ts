@@ -35,6 +35,10 @@ export function wantedRanks(saved: number, rank: number, worldSize: number): num
   return saved === worldSize ? [rank] : Array.from({ length: saved }, (_, i) => i);
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function planModel(loaded: LoadedCheckpoint, name: string, model: Module): Change {
   const { path, tensors, metadata } = loaded.file(name);
   const fail = (problem: string): CheckpointError => new CheckpointError(`Cannot load ${path}: ${problem}`, { path });
@@ -63,7 +67,7 @@ function planOptimizer(
   try {
     optimizer.checkStateDict(state);
   } catch (error) {
-    throw loaded.mismatch(field, error instanceof Error ? error.message : String(error), error);
+    throw loaded.mismatch(field, messageOf(error), error);
   }
   return () => optimizer.loadStateDict(state);
 }
@@ -90,18 +94,25 @@ function planOpaque(
   const states = entries.map(({ stored, field }) => loaded.unpack(stored, field));
   return () => {
     const before = entries.map(({ object }) => copyOf(object));
-    const undo = (count: number): void => {
-      for (let i = count - 1; i >= 0; i--) entries[i].object.loadStateDict(before[i] as never);
+    const undo = (count: number): string => {
+      let refused = "";
+      for (let i = count - 1; i >= 0; i--) {
+        try {
+          entries[i].object.loadStateDict(before[i] as never);
+        } catch (error) {
+          refused += `. It refuses its state of before too (${entries[i].field}): ${messageOf(error)}`;
+        }
+      }
+      return refused;
     };
     entries.forEach(({ object, field }, i) => {
       try {
         object.loadStateDict(states[i] as never);
       } catch (error) {
-        undo(i + 1);
-        throw loaded.mismatch(field, error instanceof Error ? error.message : String(error), error);
+        throw loaded.mismatch(field, messageOf(error) + undo(i + 1), error);
       }
     });
-    return () => undo(entries.length);
+    return () => void undo(entries.length);
   };
 }
 
@@ -137,7 +148,7 @@ function planAccumulation(loaded: LoadedCheckpoint, target: RestoreTarget): Chan
   try {
     accumulation.checkStateDict(state);
   } catch (error) {
-    throw loaded.mismatch("ranks", error instanceof Error ? error.message : String(error), error);
+    throw loaded.mismatch("ranks", messageOf(error), error);
   }
   return () => accumulation.loadStateDict(state);
 }
