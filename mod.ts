@@ -37,6 +37,7 @@ import "./ffi/prefetch.ts";
 
 export { Accelerator, type AcceleratorOptions } from "./src/accelerator/accelerator.ts";
 export type { ProjectOptions, SaveStateOptions, StateHook, StateHookHandle } from "./src/accelerator/checkpoints.ts";
+export type { Logger, LoggerOptions, LogLevel, LogOptions, LogRecord } from "./src/accelerator/logger.ts";
 export { device, type DeviceName, devices } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";
@@ -49,6 +50,7 @@ export { einsum } from "./src/einsum.ts";
 export * as io from "./src/io/mod.ts";
 export * as nn from "./src/nn/mod.ts";
 export * as optim from "./src/optim/mod.ts";
+export * as tracking from "./src/tracking/mod.ts";
 export { cat, stack } from "./src/ops/cat.ts";
 export { where } from "./src/ops/binary.ts";
 export { Tensor } from "./src/tensor.ts";

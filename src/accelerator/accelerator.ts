@@ -4,6 +4,7 @@
  * @module
  */
 import { cpuDevice, type DeviceName } from "../core/device.ts";
+import { env } from "../core/env.ts";
 import { CollectiveError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
 import { DataLoader } from "../data/data_loader.ts";
@@ -16,10 +17,11 @@ import { type FlatBuffer, flatten } from "../optim/flat.ts";
 import { Optimizer } from "../optim/optimizer.ts";
 import { copied } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
+import { type TrackerChoice, Trackers } from "../tracking/trackers.ts";
 import { Checkpoints, type ProjectOptions } from "./checkpoints.ts";
 import { mapTensors } from "./nested.ts";
 import { PartialGradients } from "./partial_gradients.ts";
-import { StateMethods } from "./state_methods.ts";
+import { ObservingMethods } from "./observing_methods.ts";
 
 /** How the processes of the job work together. */
 export type DistributedType = "NO" | "MULTI_CPU";
@@ -37,6 +39,8 @@ export interface AcceleratorOptions {
   projectDir?: string;
   /** How checkpoints are named and kept. */
   project?: ProjectOptions;
+  /** Which trackers `initTrackers` starts. Default "jsonl". */
+  logWith?: TrackerChoice | readonly TrackerChoice[];
 }
 
 /** How `reduce` combines the values of the ranks. */
@@ -56,13 +60,11 @@ export type Reduction = "sum" | "mean" | "max" | "none";
  * await accelerator.end();
  * ```
  */
-export class Accelerator extends StateMethods {
-  /** Index of this process among all. */
-  readonly processIndex: number;
+export class Accelerator extends ObservingMethods {
+  override readonly processIndex: number;
   /** Index of this process on its machine. */
   readonly localProcessIndex: number;
-  /** Number of processes. */
-  readonly numProcesses: number;
+  override readonly numProcesses: number;
   override readonly projectDir: string | undefined;
   readonly #environment: DistributedEnvironment;
   readonly #timeoutMs: number;
@@ -73,6 +75,8 @@ export class Accelerator extends StateMethods {
   protected readonly accumulation: PartialGradients;
   /** @internal */
   protected override readonly checkpoints: Checkpoints;
+  /** @internal */
+  protected override readonly trackerList: Trackers;
 
   /**
    * Reads the environment; opens no connection.
@@ -82,7 +86,8 @@ export class Accelerator extends StateMethods {
    */
   constructor(options: AcceleratorOptions = {}) {
     super();
-    const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {}, projectDir, project = {} } = options;
+    const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {}, project = {}, logWith = "jsonl" } = options;
+    const projectDir = env("ACCELERATE_PROJECT_DIR") ?? options.projectDir;
     if (!(timeoutSeconds > 0)) throw new RangeError(`Cannot wait ${timeoutSeconds} s: timeoutSeconds must be above 0`);
     if (!(bucketMb > 0)) throw new RangeError(`Cannot use buckets of ${bucketMb} MB: bucketMb must be above 0`);
     this.#environment = readDistributedEnvironment();
@@ -101,6 +106,7 @@ export class Accelerator extends StateMethods {
       timeoutMs: this.#timeoutMs,
       join: () => this.join(),
     });
+    this.trackerList = new Trackers({ logWith, loggingDir: projectDir, isMainProcess: this.isMainProcess });
   }
 
   /** Where models and batches are placed. */
@@ -246,8 +252,9 @@ export class Accelerator extends StateMethods {
     await (await this.join()).barrier();
   }
 
-  /** Ends the job: waits for every rank and leaves the group. */
-  async end(): Promise<void> {
+  /** Ends the job: finishes trackers and checkpoints, waits for every rank and leaves the group. */
+  override async end(): Promise<void> {
+    await this.trackerList.finish();
     await this.flush();
     if (this.#group === undefined) return;
     const group = await this.#group;

@@ -34,10 +34,11 @@ export class BackgroundWriter {
    * @param files The files.
    */
   start(job: Omit<CheckpointJob, "files">, files: readonly TensorFile[]): void {
-    const copies = files.map(({ name, layout }) => ({ name, parts: safetensorsSnapshot(layout) }));
-    const running = writeInWorker(
-      { ...job, files: copies },
-      copies.flatMap(({ parts }) => parts.map((part) => part.buffer)),
+    const snapshots = files.map(({ layout }) => safetensorsSnapshot(layout));
+    const copies = files.map(({ name }, i) => ({ name, parts: snapshots[i].parts }));
+    const buffers = copies.flatMap(({ parts }) => parts.map((part) => part.buffer));
+    const running = writeInWorker({ ...job, files: copies }, buffers).finally(() =>
+      snapshots.forEach((snapshot) => snapshot.release())
     );
     // flush() reports it; until then it must not end the process.
     running.catch(() => {});

@@ -9,8 +9,10 @@ import { type DType, dtypeBytes } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
 import { readInto } from "../ops/copy.ts";
-import { contiguous } from "../ops/launch.ts";
+import { contiguous, copied } from "../ops/launch.ts";
 import { noGrad } from "../core/op.ts";
+import { mapStorage } from "../core/scalar_slab.ts";
+import { withScope } from "../core/scope.ts";
 import type { Tensor } from "../tensor.ts";
 import { tidy } from "../tidy.ts";
 import { type Bytes, CHUNK_BYTES } from "./durable.ts";
@@ -191,14 +193,44 @@ export function* safetensorsParts({ front, tensors }: SafetensorsLayout): Genera
   if (used > 0) yield buffer.subarray(0, used);
 }
 
-/** The same as a copy in memory, which later changes of the tensors do not reach. */
-export function safetensorsSnapshot({ front, tensors, bodyBytes }: SafetensorsLayout): Bytes[] {
-  const body = new Uint8Array(bodyBytes);
-  let position = 0;
+/** A copy of a file's contents, which later changes of the tensors do not reach. */
+export interface Snapshot {
+  /** In order. Some are memory of the native library: they must not be used after `release`. */
+  readonly parts: Bytes[];
+  /** Gives the memory back. */
+  release(): void;
+}
+
+/** Smaller tensors are not worth a part of their own. */
+const OWN_PART_BYTES = 1 << 16;
+
+/**
+ * Copies what a file will hold. On the CPU the copies lie in memory of the library, which keeps it for the next time: filling memory that
+ * is fresh from the system takes several times as long.
+ */
+export function safetensorsSnapshot({ front, tensors }: SafetensorsLayout): Snapshot {
+  const parts: Bytes[] = [front];
+  const copies: Tensor[] = [];
+  let gathered: Bytes[] = [];
+  const closePart = (): void => {
+    const part = new Uint8Array(gathered.reduce((sum, { length }) => sum + length, 0));
+    gathered.reduce((start, bytes) => (part.set(bytes, start), start + bytes.length), 0);
+    if (part.length > 0) parts.push(part);
+    gathered = [];
+  };
   for (const tensor of tensors) {
-    const end = position + tensor.size * dtypeBytes(tensor.dtype);
-    readPiece(tensor, body.subarray(position, end), 0);
-    position = end;
+    const bytes = tensor.size * dtypeBytes(tensor.dtype);
+    if (bytes < OWN_PART_BYTES || tensor.storage.device.type !== "cpu") {
+      const piece = new Uint8Array(bytes);
+      readPiece(tensor, piece, 0);
+      gathered.push(piece);
+      continue;
+    }
+    closePart();
+    const copy = withScope(undefined, () => noGrad(() => copied(tensor.detach(), "snapshot")));
+    copies.push(copy);
+    parts.push(new Uint8Array(mapStorage(copy.storage), copy.offset * dtypeBytes(copy.dtype), bytes));
   }
-  return [front, body];
+  closePart();
+  return { parts, release: () => copies.forEach((copy) => copy.dispose()) };
 }
