@@ -38,7 +38,7 @@ import "./ffi/prefetch.ts";
 export { Accelerator, type AcceleratorOptions } from "./src/accelerator/accelerator.ts";
 export type { ProjectOptions, SaveStateOptions, StateHook, StateHookHandle } from "./src/accelerator/checkpoints.ts";
 export type { Logger, LoggerOptions, LogLevel, LogOptions, LogRecord } from "./src/accelerator/logger.ts";
-export { device, type DeviceName, devices } from "./src/core/device.ts";
+export { defaultDevice, device, type DeviceName, devices, setDefaultDevice } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";
 export { type MemoryStats, memoryStats } from "./src/memory_stats.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cpuDevice, device as findDevice, type DeviceName } from "../core/device.ts";
+import { defaultDevice, device as findDevice, type DeviceName } from "../core/device.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { empty } from "../core/op.ts";
 import { withScope } from "../core/scope.ts";
@@ -42,7 +42,7 @@ export function tensorsOf(
   { entries, base }: ParsedSafetensors,
   device?: DeviceName,
 ): Record<string, Tensor> {
-  const where = device === undefined ? cpuDevice() : findDevice(device);
+  const where = device === undefined ? defaultDevice() : findDevice(device);
   // From entries, so that every name is an own property: also "__proto__".
   return Object.fromEntries(entries.map(({ name, dtype, shape, start, end }) => {
     const tensor = withScope(undefined, () => empty(where, shape, dtype, "loadSafetensors"));
