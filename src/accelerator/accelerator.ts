@@ -5,23 +5,26 @@
  */
 import { cpuDevice, type DeviceName } from "../core/device.ts";
 import { env } from "../core/env.ts";
-import { CollectiveError } from "../core/errors.ts";
-import { noGrad } from "../core/op.ts";
 import { DataLoader } from "../data/data_loader.ts";
-import { type DistributedEnvironment, readDistributedEnvironment } from "../distributed/environment.ts";
-import { type ProcessGroup, SingleProcessGroup } from "../distributed/process_group.ts";
-import { Reducer } from "../distributed/reducer.ts";
-import { ShmProcessGroup } from "../distributed/shm_group.ts";
+import { readAccelerateEnvironment, readDistributedEnvironment } from "../distributed/environment.ts";
 import { Module } from "../nn/module.ts";
-import { type FlatBuffer, flatten } from "../optim/flat.ts";
+import { clipGradNorm, type ClipGradNormOptions, clipGradValue } from "../nn/utils/clip.ts";
 import { Optimizer } from "../optim/optimizer.ts";
-import { copied } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { type TrackerChoice, Trackers } from "../tracking/trackers.ts";
+import { Accumulation, type GradientAccumulationOptions, inRegion, Region } from "./accumulation.ts";
+import { type BatchSizeOptions, findBatchSize } from "./batch_size.ts";
 import { Checkpoints, type ProjectOptions } from "./checkpoints.ts";
-import { mapTensors } from "./nested.ts";
+import { type AcceleratorBackwardOptions, type AccumulationTarget, Gradients } from "./gradients.ts";
+import { type JoinOptions, joinUneven } from "./join.ts";
+import { type DataLoaderConfiguration, Loaders } from "./loaders.ts";
+import { freePrepared } from "./memory.ts";
+import { gatherForMetrics, sampleWeights } from "./metrics.ts";
+import { ObservingMethods, type ObservingParts } from "./observing_methods.ts";
 import { PartialGradients } from "./partial_gradients.ts";
-import { ObservingMethods } from "./observing_methods.ts";
+import { Ranks } from "./ranks.ts";
+import { Registry } from "./registry.ts";
+import { isScheduler, Schedulers, type SchedulerStepping } from "./schedulers.ts";
 
 /** How the processes of the job work together. */
 export type DistributedType = "NO" | "MULTI_CPU";
@@ -35,6 +38,14 @@ export interface AcceleratorOptions {
     /** Size of a bucket after the first, in megabytes. Default 25. */
     bucketMb?: number;
   };
+  /** Micro-batches that `accumulate` makes one step of. The launcher's flag wins. Default 1. */
+  gradientAccumulationSteps?: number;
+  /** See {@link GradientAccumulationOptions}. */
+  gradientAccumulation?: GradientAccumulationOptions;
+  /** How loaders are shared between the ranks. */
+  dataLoader?: DataLoaderConfiguration;
+  /** What a step of a prepared schedule counts. Default true: steps of its optimizer. */
+  stepSchedulerWithOptimizer?: SchedulerStepping;
   /** Where checkpoints and logs of this run go. */
   projectDir?: string;
   /** How checkpoints are named and kept. */
@@ -43,8 +54,14 @@ export interface AcceleratorOptions {
   logWith?: TrackerChoice | readonly TrackerChoice[];
 }
 
-/** How `reduce` combines the values of the ranks. */
-export type Reduction = "sum" | "mean" | "max" | "none";
+/** What an Accelerator is made of, for the files of this folder. */
+export interface AcceleratorParts extends ObservingParts {
+  readonly models: Set<Module>;
+  readonly gradients: Gradients;
+  readonly accumulation: Accumulation;
+  readonly loaders: Loaders;
+  readonly schedulers: Schedulers;
+}
 
 /**
  * Prepares models, optimizers and loaders for the job that this process belongs to, and runs what must agree between its ranks.
@@ -61,22 +78,10 @@ export type Reduction = "sum" | "mean" | "max" | "none";
  * ```
  */
 export class Accelerator extends ObservingMethods {
-  override readonly processIndex: number;
-  /** Index of this process on its machine. */
-  readonly localProcessIndex: number;
-  override readonly numProcesses: number;
+  /** @internal */
+  override readonly parts: AcceleratorParts;
   override readonly projectDir: string | undefined;
-  readonly #environment: DistributedEnvironment;
-  readonly #timeoutMs: number;
-  readonly #bucketBytes: number;
-  #group: Promise<ProcessGroup> | undefined;
-  readonly #reducers = new Map<FlatBuffer, Reducer>();
-  /** @internal */
-  protected readonly accumulation: PartialGradients;
-  /** @internal */
-  protected override readonly checkpoints: Checkpoints;
-  /** @internal */
-  protected override readonly trackerList: Trackers;
+  readonly #gradients: Gradients;
 
   /**
    * Reads the environment; opens no connection.
@@ -85,28 +90,55 @@ export class Accelerator extends ObservingMethods {
    * @throws {LaunchError} When the environment is inconsistent.
    */
   constructor(options: AcceleratorOptions = {}) {
-    super();
-    const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {}, project = {}, logWith = "jsonl" } = options;
-    const projectDir = env("ACCELERATE_PROJECT_DIR") ?? options.projectDir;
+    const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {}, dataLoader = {} } = options;
     if (!(timeoutSeconds > 0)) throw new RangeError(`Cannot wait ${timeoutSeconds} s: timeoutSeconds must be above 0`);
     if (!(bucketMb > 0)) throw new RangeError(`Cannot use buckets of ${bucketMb} MB: bucketMb must be above 0`);
-    this.#environment = readDistributedEnvironment();
-    this.#timeoutMs = Math.ceil(timeoutSeconds * 1000);
-    this.#bucketBytes = bucketMb * 2 ** 20;
-    this.processIndex = this.#environment.rank;
-    this.localProcessIndex = this.#environment.localRank;
-    this.numProcesses = this.#environment.worldSize;
-    this.projectDir = projectDir;
-    this.accumulation = new PartialGradients(this.registry);
-    this.checkpoints = new Checkpoints({
-      registry: this.registry,
-      accumulation: this.accumulation,
-      projectDir,
-      project,
-      timeoutMs: this.#timeoutMs,
-      join: () => this.join(),
+    const ranks = new Ranks(readDistributedEnvironment(), Math.ceil(timeoutSeconds * 1000));
+    super(ranks);
+    const gradients = this.#gradients = new Gradients(ranks, bucketMb * 2 ** 20);
+    const loaders = new Loaders(ranks, dataLoader);
+    const projectDir = this.projectDir = env("ACCELERATE_PROJECT_DIR") ?? options.projectDir;
+    const models = new Set<Module>();
+    const schedulers = new Schedulers({
+      links: gradients.links,
+      stepping: options.stepSchedulerWithOptimizer ?? true,
+      times: dataLoader.splitBatches === true ? 1 : this.numProcesses,
+      warn: (message) => this.isMainProcess && console.warn(message),
     });
-    this.trackerList = new Trackers({ logWith, loggingDir: projectDir, isMainProcess: this.isMainProcess });
+    const registry = new Registry(() => ({
+      models,
+      optimizers: gradients.links.keys(),
+      schedulers: schedulers.prepared,
+      loaders: loaders.prepared,
+    }));
+    this.parts = {
+      ranks,
+      gradients,
+      loaders,
+      models,
+      accumulation: new Accumulation(
+        gradients,
+        () => loaders.current?.isLast === true,
+        options.gradientAccumulation,
+      ),
+      schedulers,
+      registry,
+      checkpoints: new Checkpoints({
+        ranks,
+        registry,
+        accumulation: new PartialGradients(gradients),
+        projectDir,
+        project: options.project ?? {},
+        timeoutMs: Math.ceil(timeoutSeconds * 1000),
+      }),
+      trackers: new Trackers({
+        logWith: options.logWith ?? "jsonl",
+        loggingDir: projectDir,
+        isMainProcess: this.isMainProcess,
+      }),
+    };
+    this.gradientAccumulationSteps = readAccelerateEnvironment().gradientAccumulationSteps ??
+      options.gradientAccumulationSteps ?? 1;
   }
 
   /** Where models and batches are placed. */
@@ -114,154 +146,177 @@ export class Accelerator extends ObservingMethods {
     return cpuDevice().toString();
   }
 
-  /** Whether this is rank 0. */
-  override get isMainProcess(): boolean {
-    return this.processIndex === 0;
-  }
-
-  /** Whether this is the first process of its machine. */
-  get isLocalMainProcess(): boolean {
-    return this.localProcessIndex === 0;
-  }
-
-  /** Whether this is the last rank. */
-  get isLastProcess(): boolean {
-    return this.processIndex === this.numProcesses - 1;
-  }
-
   get distributedType(): DistributedType {
     return this.numProcesses > 1 ? "MULTI_CPU" : "NO";
   }
 
-  /** @internal Joins the other ranks. */
-  protected override join(): Promise<ProcessGroup> {
-    return this.#group ??= this.numProcesses === 1
-      ? Promise.resolve(new SingleProcessGroup())
-      : ShmProcessGroup.join(this.#environment, cpuDevice(), this.#timeoutMs);
-  }
-
   /**
-   * Makes objects ready: parameters become flat and equal to those of rank 0, loaders yield this rank's batches. Other values
-   * pass through. The same objects come back, so references that you hold stay good.
+   * Makes objects ready: parameters become flat and equal to those of rank 0, loaders yield this rank's batches, schedules count the
+   * steps of their optimizer. Other values pass through. The same objects come back, so references that you hold stay good.
    *
-   * @param objects Modules, optimizers, loaders, or anything else.
+   * @param objects Modules, optimizers, loaders, schedules, or anything else.
    * @throws {LaunchError} When the other ranks cannot be joined.
    */
   async prepare<T extends unknown[]>(...objects: T): Promise<T> {
-    const group = await this.join();
+    const { ranks, models, gradients, loaders, schedulers } = this.parts;
+    ranks.regions.forbid("prepare");
+    const group = await ranks.join();
     for (const object of objects) {
-      this.registry.add(object);
       if (object instanceof Module) {
-        for (const buffer of flatten(object.parameters())) await this.#synchronize(buffer, group);
+        models.add(object);
+        await gradients.prepareModel(object, group);
       } else if (object instanceof Optimizer) {
-        this.#guard(object);
-        this.accumulation.watch(object);
+        gradients.prepareOptimizer(object);
       } else if (object instanceof DataLoader) {
-        object.prepare({ rank: group.rank, worldSize: group.worldSize }, cpuDevice());
+        loaders.prepare(object);
+      } else if (isScheduler(object)) {
+        schedulers.prepare(object);
       }
     }
     return objects;
   }
 
-  async #synchronize(buffer: FlatBuffer, group: ProcessGroup): Promise<void> {
-    if (group.worldSize === 1 || this.#reducers.has(buffer)) return;
-    await group.ready();
-    group.broadcast(buffer.values, 0);
-    this.#reducers.set(buffer, new Reducer(buffer, group, this.#bucketBytes));
+  // Accumulation.
+
+  /** Micro-batches that {@link accumulate} makes one step of; a change counts from the next micro-batch on. */
+  get gradientAccumulationSteps(): number {
+    return this.#gradients.steps;
   }
 
-  // deno-lint-ignore no-explicit-any
-  #guard(optimizer: Optimizer<any>): void {
-    if (this.numProcesses === 1) return;
-    const buffers = flatten(optimizer.paramGroups.flatMap(({ params }) => params));
-    const own = (): Reducer[] => [...buffers].flatMap((buffer) => this.#reducers.get(buffer) ?? []);
-    optimizer.beforeStep = () => {
-      if (!own().some(({ missed }) => missed)) return;
-      throw new CollectiveError(
-        `Cannot step: rank ${this.processIndex} has gradients from loss.backward(), which are not averaged between the ` +
-          `${this.numProcesses} ranks. Call accelerator.backward(loss) instead`,
-        { rank: this.processIndex, op: "step" },
+  set gradientAccumulationSteps(steps: number) {
+    if (!Number.isSafeInteger(steps) || steps < 1) {
+      throw new RangeError(
+        `Cannot accumulate ${steps} micro-batches: gradientAccumulationSteps must be a positive integer`,
       );
-    };
-    optimizer.afterZeroGrad = () => own().forEach((reducer) => reducer.forgive());
+    }
+    this.#gradients.steps = steps;
+  }
+
+  /** Whether the micro-batch that runs, or ran last, completes the gradients, so that optimizers take a step. */
+  get syncGradients(): boolean {
+    return this.parts.accumulation.syncs;
   }
 
   /**
-   * Computes gradients; those of prepared models are averaged between the ranks.
+   * Computes gradients; those of prepared models are averaged between the ranks, and over the micro-batches of {@link accumulate}.
    *
+   * @param loss A scalar: a mean, or with a normalizer a sum.
+   * @param options `normalizer`: what a sum is divided by, see {@link AcceleratorBackwardOptions}.
    * @throws {CollectiveError} When a rank died, or does not call the same.
    */
-  backward(loss: Tensor): void {
-    const reducers = [...this.#reducers.values()];
-    try {
-      for (const reducer of reducers) reducer.begin();
-      loss.backward();
-      for (const reducer of reducers) reducer.finish();
-      this.accumulation.noteBackward();
-    } finally {
-      for (const reducer of reducers) reducer.end();
-    }
+  backward(loss: Tensor, options?: AcceleratorBackwardOptions): void {
+    this.#gradients.backward(loss, options?.normalizer);
   }
 
   /**
-   * The tensors of all ranks, joined along the first dimension in rank order; scalars become vectors. In one process the value
-   * itself.
+   * Runs a micro-batch: only every `gradientAccumulationSteps`-th one, or the last of the loader, completes the gradients. In the others
+   * `step` and `zeroGrad` of the optimizers do nothing, wherever they stand in the loop.
    *
-   * @param value A tensor, or arrays and plain objects of tensors; of the same shapes on every rank.
+   * @param target The model or optimizer that is trained, or several that are trained together. Each has a count of its own.
+   * @param fn What to run; without it: `using _ = accelerator.accumulate(model)`.
    */
-  gather<T>(value: T): Promise<T> {
-    return this.#collect(value, (tensor, group) => {
-      const all = group.allGather(tensor);
-      return tensor.shape.length === 0 ? all : all.reshape([-1, ...tensor.shape.slice(1)]);
-    });
+  accumulate<T>(target: AccumulationTarget, fn: () => T): T;
+  accumulate(target: AccumulationTarget): Region;
+  accumulate<T>(target: AccumulationTarget, fn?: () => T): T | Region {
+    return inRegion(this.parts.accumulation.enter(target), fn);
   }
 
-  /** Combines the tensors of all ranks, each with those in the same place; the arguments stay as they are. */
-  reduce<T>(value: T, reduction: Reduction = "sum"): Promise<T> {
-    if (reduction === "none") return Promise.resolve(value);
-    return this.#collect(value, (tensor, group) => {
-      const out = copied(tensor, "reduce");
-      group.allReduce(out, reduction === "max" ? "max" : "sum", reduction === "mean" ? 1 / group.worldSize : 1);
-      return out;
-    });
+  /** Keeps gradients to this rank: backward inside of it does not average them; the next one outside averages their sum. */
+  noSync<T>(target: AccumulationTarget, fn: () => T): T;
+  noSync(target: AccumulationTarget): Region;
+  noSync<T>(target: AccumulationTarget, fn?: () => T): T | Region {
+    return inRegion(new Region(this.#gradients.hold(target)), fn);
   }
 
-  /** The tensors of one rank, on all; the arguments stay as they are. */
-  broadcast<T>(value: T, fromProcess = 0): Promise<T> {
-    return this.#collect(value, (tensor, group) => {
-      const out = copied(tensor, "broadcast");
-      group.broadcast(out, fromProcess);
-      return out;
-    });
+  /** Averages gradients inside of {@link noSync}: those of this backward and all before it. */
+  triggerSyncInBackward<T>(target: AccumulationTarget, fn: () => T): T;
+  triggerSyncInBackward(target: AccumulationTarget): Region;
+  triggerSyncInBackward<T>(target: AccumulationTarget, fn?: () => T): T | Region {
+    return inRegion(new Region(this.#gradients.unhold(target)), fn);
   }
 
-  async #collect<T>(value: T, operation: (tensor: Tensor, group: ProcessGroup) => Tensor): Promise<T> {
-    const group = await this.join();
-    if (group.worldSize === 1) return value;
-    await group.ready();
-    return noGrad(() => mapTensors(value, (tensor) => operation(tensor.detach(), group)));
+  /**
+   * Scales gradients so that their norm is at most `maxNorm`; while they are accumulated, only tells the norm.
+   *
+   * @returns The norm before, a scalar.
+   */
+  clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: number, options?: ClipGradNormOptions): Tensor {
+    return clipGradNorm(parameters, this.syncGradients ? maxNorm : Infinity, options);
   }
 
-  /** Prints once per machine, from its first process. */
-  print(...values: unknown[]): void {
-    if (this.isLocalMainProcess) console.log(...values);
+  /** Limits every element of the gradients to [-clipValue, clipValue]; while they are accumulated, does nothing. */
+  clipGradValue(parameters: Iterable<Tensor> | Tensor, clipValue: number): void {
+    if (this.syncGradients) clipGradValue(parameters, clipValue);
   }
 
-  /** Resolves when every rank has called it. */
-  async waitForEveryone(): Promise<void> {
-    await (await this.join()).barrier();
+  // Data.
+
+  /**
+   * What all ranks computed for their batches: each sample once, in the order of the epoch, without what only filled the last batches.
+   * Give tensors whose first dimension counts the samples, or lists with an item for each sample (objects, or tensors of different
+   * sizes), nested as you like. Scalars come once for each rank. Outside of a prepared loader's loop it is {@link gather}, or
+   * {@link gatherObject} for a list of other things.
+   */
+  gatherForMetrics<T>(value: T): Promise<T> {
+    return gatherForMetrics(this.parts.ranks, value, this.parts.loaders.current, this.#gradients.joined) as Promise<T>;
+  }
+
+  /**
+   * For each sample of the current batch 1, or 0 where it only fills the batch: with a loss that is the sum over samples times these,
+   * and their sum as the normalizer of {@link backward}, losses and gradients are exact although all batches are equally large.
+   */
+  sampleWeights(): Tensor {
+    return sampleWeights(this.parts.loaders.current, this.processIndex);
+  }
+
+  /**
+   * Runs a loop in which ranks may have different numbers of batches. A rank that has none left takes part in the averages of the others
+   * with nothing; in the end all have the parameters and the state of those that trained longest. Inside, only `backward` and
+   * `gatherForMetrics` work between ranks.
+   *
+   * @param target What is trained.
+   * @param fn The loop over the batches of an epoch.
+   * @param options `evenBatches` of all prepared loaders inside, default false.
+   */
+  joinUnevenInputs<T>(target: AccumulationTarget, fn: () => T | Promise<T>, options: JoinOptions = {}): Promise<T> {
+    return joinUneven(this.parts, target, fn, options);
+  }
+
+  /** Lets the next iteration of a loader begin after some batches of its epoch; returns the loader. */
+  skipFirstBatches<Loader extends DataLoader<unknown, unknown>>(loader: Loader, count: number): Loader {
+    loader.skipFirstBatches(count);
+    return loader;
+  }
+
+  /** Runs a function with smaller and smaller sizes until no rank runs out of memory; see the function of this name. */
+  findExecutableBatchSize<T>(fn: (batchSize: number) => T | Promise<T>, options: BatchSizeOptions = {}): Promise<T> {
+    return findBatchSize(this.parts.ranks, fn, options);
+  }
+
+  // Objects.
+
+  /** The model itself: a prepared model is not wrapped. */
+  unwrapModel<M extends Module>(model: M): M {
+    return model;
+  }
+
+  /**
+   * Forgets what was prepared and frees the memory of the objects that are given, which cannot be used any more; without objects, only
+   * forgets.
+   *
+   * @returns A null for each object, to be assigned to the variables that hold them.
+   */
+  freeMemory<T extends unknown[]>(...objects: T): Promise<{ [K in keyof T]: null }> {
+    return freePrepared(this.parts, objects);
   }
 
   /** Ends the job: finishes trackers and checkpoints, waits for every rank and leaves the group. */
   override async end(): Promise<void> {
-    await this.trackerList.finish();
+    const { ranks, gradients, loaders, trackers } = this.parts;
+    await trackers.finish();
     await this.flush();
-    if (this.#group === undefined) return;
-    const group = await this.#group;
-    await group.barrier();
-    this.#group = undefined;
-    for (const reducer of this.#reducers.values()) reducer.close();
-    this.#reducers.clear();
-    await group.close();
+    for (const loader of loaders.prepared) await loader.close();
+    await ranks.close();
+    gradients.release();
   }
 }

@@ -10,8 +10,8 @@ import { distinctTensors } from "../io/tied.ts";
 import { CheckpointError } from "../core/errors.ts";
 import type { Module } from "../nn/module.ts";
 import type { Manifest, RankState, StoredState } from "./manifest.ts";
-import type { AccumulationState } from "./partial_gradients.ts";
-import { isStateful, type Registry } from "./registry.ts";
+import type { PartialGradients } from "./partial_gradients.ts";
+import type { Registry, Stateful } from "./registry.ts";
 
 /** A file that is to be written. */
 export interface TensorFile {
@@ -58,10 +58,8 @@ export function collectShared(registry: Registry, models: readonly Module[], fil
     files.push({ name, layout: layoutSafetensors(name, tensors, metadata) });
     return name;
   });
-  const storeAll = (kind: string, objects: readonly unknown[], nameOf = fileName): StoredState[] =>
-    objects.map((object, i) =>
-      store(files, nameOf(kind, i), `${kind} ${i}`, isStateful(object) ? object.stateDict() : null)
-    );
+  const storeAll = (kind: string, objects: readonly Stateful[], nameOf = fileName): StoredState[] =>
+    objects.map((object, i) => store(files, nameOf(kind, i), `${kind} ${i}`, object.stateDict()));
   return {
     models: modelFiles,
     optimizers: storeAll("optimizer", optimizers),
@@ -79,7 +77,7 @@ export function collectShared(registry: Registry, models: readonly Module[], fil
  * @param accumulation Its accumulation window.
  * @param files Gets the files.
  */
-export function collectRank(rank: number, accumulation: AccumulationState, files: TensorFile[]): RankState {
+export function collectRank(rank: number, accumulation: PartialGradients, files: TensorFile[]): RankState {
   const state = accumulation.stateDict();
   const random = getRandomState();
   if (state === undefined) return { random };

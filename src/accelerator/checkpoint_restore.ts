@@ -13,16 +13,17 @@ import type { Module } from "../nn/module.ts";
 import { stack } from "../ops/cat.ts";
 import type { Tensor } from "../tensor.ts";
 import type { LoadedCheckpoint } from "./checkpoint_reader.ts";
+import type { AnyOptimizer } from "./gradients.ts";
 import type { StoredState } from "./manifest.ts";
-import type { AccumulationState } from "./partial_gradients.ts";
-import { isStateful, type Registry, type Stateful } from "./registry.ts";
+import type { AccumulationDict, PartialGradients } from "./partial_gradients.ts";
+import type { Registry, Stateful } from "./registry.ts";
 
 /** What is loaded into. */
 export interface RestoreTarget {
   readonly registry: Registry;
   /** The registry's models, or those that hooks have left. */
   readonly models: readonly Module[];
-  readonly accumulation: AccumulationState;
+  readonly accumulation: PartialGradients;
   readonly rank: number;
   readonly worldSize: number;
 }
@@ -61,7 +62,7 @@ function planOptimizer(
   loaded: LoadedCheckpoint,
   field: string,
   stored: StoredState,
-  optimizer: Registry["optimizers"][number],
+  optimizer: AnyOptimizer,
 ): Change {
   const state = loaded.unpack(stored, field) as ReturnType<typeof optimizer.stateDict>;
   try {
@@ -142,9 +143,10 @@ function planAccumulation(loaded: LoadedCheckpoint, target: RestoreTarget): Chan
   const { ranks } = loaded.manifest;
   const { accumulation, rank, worldSize } = target;
   const own = ranks.length === worldSize ? ranks[rank].accumulation : undefined;
-  const state = ranks.length === worldSize
+  const saved = ranks.length === worldSize
     ? own === undefined ? undefined : loaded.unpack(own, `ranks.${rank}.accumulation`)
     : meanWindow(loaded, ranks.map((saved) => saved.accumulation));
+  const state = saved as AccumulationDict | undefined;
   try {
     accumulation.checkStateDict(state);
   } catch (error) {
@@ -192,9 +194,7 @@ export function planRestore(loaded: LoadedCheckpoint, target: RestoreTarget): Re
   checkCount(loaded, "custom", manifest.custom.length, registry.custom.length, "registered");
   checkCount(loaded, "scaler", manifest.scaler === undefined ? 0 : 1, registry.scaler === undefined ? 0 : 1);
   const opaque = (["schedulers", "loaders", "custom"] as const).flatMap((kind) =>
-    (registry[kind] as readonly unknown[]).flatMap((object, i) =>
-      isStateful(object) ? [{ field: `${kind}.${i}`, stored: manifest[kind][i], object }] : []
-    )
+    registry[kind].map((object: Stateful, i) => ({ field: `${kind}.${i}`, stored: manifest[kind][i], object }))
   );
   if (registry.scaler !== undefined) {
     opaque.push({ field: "scaler", stored: manifest.scaler!, object: registry.scaler });

@@ -4,11 +4,10 @@
  * @module
  */
 import { CheckpointError } from "../core/errors.ts";
-import { allOrNone } from "../distributed/gather_json.ts";
-import type { ProcessGroup } from "../distributed/process_group.ts";
 import { isPresent, removeIfPresent } from "../io/durable.ts";
 import { safetensorsParts } from "../io/safetensors_format.ts";
 import type { Module } from "../nn/module.ts";
+import { allOrNone } from "./agreement.ts";
 import { BackgroundWriter } from "./async_save.ts";
 import { collectRank, collectShared, type TensorFile } from "./checkpoint_contents.ts";
 import { type CheckpointJob, runCheckpointJob } from "./checkpoint_job.ts";
@@ -17,7 +16,8 @@ import { LoadedCheckpoint } from "./checkpoint_reader.ts";
 import { planRestore, type RestorePlan, wantedRanks } from "./checkpoint_restore.ts";
 import { replacedName } from "./checkpoint_writer.ts";
 import { MANIFEST_FILE } from "./manifest.ts";
-import type { AccumulationState } from "./partial_gradients.ts";
+import type { PartialGradients } from "./partial_gradients.ts";
+import type { Ranks } from "./ranks.ts";
 import type { Registry } from "./registry.ts";
 
 /** How the checkpoints of a run are named and kept. */
@@ -53,12 +53,11 @@ export interface StateHookHandle {
 /** What a job looks like from here. */
 export interface CheckpointContext {
   readonly registry: Registry;
-  readonly accumulation: AccumulationState;
+  readonly accumulation: PartialGradients;
   readonly projectDir: string | undefined;
   readonly project: ProjectOptions;
   readonly timeoutMs: number;
-  /** Joins the other ranks. */
-  readonly join: () => Promise<ProcessGroup>;
+  readonly ranks: Ranks;
 }
 
 function messageOf(error: unknown): string {
@@ -151,13 +150,12 @@ export class Checkpoints {
     given: string | undefined,
     { async: inBackground = false, overwrite = false }: SaveStateOptions,
   ): Promise<string> {
-    const { registry, accumulation, join } = this.#context;
-    const group = await join();
-    const { rank, worldSize } = group;
+    const { registry, accumulation, ranks } = this.#context;
+    const { rank, worldSize } = ranks;
     const wrap = (path: string) => (message: string) =>
       new CheckpointError(`Cannot save ${path}: ${message}`, { path });
-    await allOrNone(group, () => this.#writer.flush(), wrap(given ?? "the state"));
-    const [chosen] = await allOrNone(group, async () => {
+    await allOrNone(ranks, "saveState", () => this.#writer.flush(), wrap(given ?? "the state"));
+    const [chosen] = await allOrNone(ranks, "saveState", async () => {
       if (rank !== 0) return null;
       const destination = await this.#chooseDestination(given, overwrite);
       await removeIfPresent(destination.temporary);
@@ -169,8 +167,8 @@ export class Checkpoints {
     const failure = wrap(directory);
     const files: TensorFile[] = [];
     try {
-      const shared = await allOrNone(group, async () => {
-        const models = [...registry.models];
+      const shared = await allOrNone(ranks, "saveState", async () => {
+        const models = registry.models;
         for (const hook of this.#saveHooks) await hook(models, temporary);
         const own = collectRank(rank, accumulation, files);
         return { own, writes: files.length > 0, shared: rank === 0 ? collectShared(registry, models, files) : null };
@@ -190,7 +188,7 @@ export class Checkpoints {
         if (hasWork) this.#writer.start(job, files);
       } else {
         const streams = files.map(({ name, layout }) => ({ name, parts: safetensorsParts(layout) }));
-        await allOrNone(group, async () => {
+        await allOrNone(ranks, "saveState", async () => {
           if (!hasWork) return;
           await runCheckpointJob({ ...job, files: streams }).catch((error) => {
             throw failure(messageOf(error));
@@ -207,11 +205,16 @@ export class Checkpoints {
 
   /** The newest complete checkpoint of the project, or null. Every rank must call it. */
   async latest(): Promise<string | null> {
-    const group = await this.#context.join();
+    const { ranks } = this.#context;
     const folder = this.#folder;
     if (folder === undefined) return null;
-    const find = async () => group.rank === 0 ? (await completeCheckpoints(folder)).at(-1)?.directory ?? null : null;
-    return (await allOrNone(group, find, (message) => new CheckpointError(message, { path: folder })))[0];
+    const find = async () => ranks.rank === 0 ? (await completeCheckpoints(folder)).at(-1)?.directory ?? null : null;
+    return (await allOrNone(
+      ranks,
+      "latestCheckpoint",
+      find,
+      (message) => new CheckpointError(message, { path: folder }),
+    ))[0];
   }
 
   /** What `load` was not given. */
@@ -241,24 +244,23 @@ export class Checkpoints {
    * @throws {CheckpointError} When the checkpoint is missing, damaged or does not fit, on any rank; then nothing was changed.
    */
   async load(given: string | undefined): Promise<string> {
-    const { registry, accumulation, join } = this.#context;
-    const group = await join();
-    const { rank, worldSize } = group;
+    const { registry, accumulation, ranks } = this.#context;
+    const { rank, worldSize } = ranks;
     const failure = (message: string): CheckpointError =>
       new CheckpointError(`Cannot load ${given ?? "the state"}: ${message}`, { path: given ?? "" });
-    await allOrNone(group, () => this.#writer.flush(), failure);
+    await allOrNone(ranks, "loadState", () => this.#writer.flush(), failure);
     const directory = await this.#choose(given);
     let loaded: LoadedCheckpoint | undefined;
     let plan: RestorePlan | undefined;
     let undo: (() => void) | undefined;
     try {
-      await allOrNone(group, async () => {
-        const models = [...registry.models];
+      await allOrNone(ranks, "loadState", async () => {
+        const models = registry.models;
         loaded = await LoadedCheckpoint.read(directory, ({ ranks }) => wantedRanks(ranks.length, rank, worldSize));
         for (const hook of this.#loadHooks) await hook(models, directory);
         plan = planRestore(loaded, { registry, models, accumulation, rank, worldSize });
       }, failure);
-      await allOrNone(group, () => {
+      await allOrNone(ranks, "loadState", () => {
         undo = plan!.begin();
       }, failure);
       undo = undefined;

@@ -7,16 +7,19 @@ import type { Tracker, TrackerClass } from "../tracking/tracker.ts";
 import type { Trackers } from "../tracking/trackers.ts";
 import { Logger, type LoggerOptions } from "./logger.ts";
 import { profile } from "./profile.ts";
-import { StateMethods } from "./state_methods.ts";
+import { StateMethods, type StateParts } from "./state_methods.ts";
+
+/** What these methods need. */
+export interface ObservingParts extends StateParts {
+  readonly trackers: Trackers;
+}
 
 /** Observing: what is said about a run while it goes on. */
 export abstract class ObservingMethods extends StateMethods {
-  /** Index of this process among all. */
-  abstract readonly processIndex: number;
-  /** Number of processes. */
-  abstract readonly numProcesses: number;
   /** @internal */
-  protected abstract readonly trackerList: Trackers;
+  abstract override readonly parts: ObservingParts;
+  /** Where checkpoints and logs of this run go. */
+  abstract readonly projectDir: string | undefined;
 
   /** Ends the job. */
   abstract end(): Promise<void>;
@@ -40,7 +43,7 @@ export abstract class ObservingMethods extends StateMethods {
    * ```
    */
   getLogger(name: string, options: LoggerOptions = {}): Logger {
-    const barrier = async () => await (await this.join()).barrier();
+    const barrier = () => this.waitForEveryone();
     return new Logger(name, { rank: this.processIndex, worldSize: this.numProcesses, barrier }, options);
   }
 
@@ -53,17 +56,17 @@ export abstract class ObservingMethods extends StateMethods {
    * @throws {TypeError} When a tracker lacks something, or its package is not installed.
    */
   initTrackers(project: string, config: Readonly<Record<string, unknown>> = {}): Promise<void> {
-    return this.trackerList.init(project, config);
+    return this.parts.trackers.init(project, config);
   }
 
   /** Makes a class of trackers known by a name that the option `logWith` may have. */
   registerTrackerClass(name: string, trackerClass: TrackerClass): void {
-    this.trackerList.register(name, trackerClass);
+    this.parts.trackers.register(name, trackerClass);
   }
 
   /** The trackers that run in this process. */
   get trackers(): readonly Tracker[] {
-    return this.trackerList.running;
+    return this.parts.trackers.running;
   }
 
   /**
@@ -72,7 +75,7 @@ export abstract class ObservingMethods extends StateMethods {
    * @throws {RangeError} When none of this name was started.
    */
   getTracker(name: string): Tracker {
-    return this.trackerList.get(name);
+    return this.parts.trackers.get(name);
   }
 
   /**
@@ -82,7 +85,7 @@ export abstract class ObservingMethods extends StateMethods {
    * @param options `step`; without it trackers count.
    */
   log(values: Readonly<Record<string, unknown>>, { step }: { step?: number } = {}): Promise<void> {
-    return this.trackerList.log(values, step);
+    return this.parts.trackers.log(values, step);
   }
 
   /** Ends the trackers and the job, as {@link end} does. */
@@ -98,7 +101,7 @@ export abstract class ObservingMethods extends StateMethods {
    * @returns What the function returned.
    */
   async profile<T>(fn: () => T | Promise<T>, { path }: { path?: string } = {}): Promise<T> {
-    const target = { registry: this.registry, group: await this.join(), accelerator: this };
-    return await profile(target, path ?? `${this.projectDir ?? "."}/profile.json`, fn);
+    const { ranks, registry } = this.parts;
+    return await profile({ ranks, registry, accelerator: this }, path ?? `${this.projectDir ?? "."}/profile.json`, fn);
   }
 }

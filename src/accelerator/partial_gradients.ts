@@ -1,97 +1,117 @@
 /**
- * Gradients that wait for an optimizer step: a checkpoint inside an accumulation window must hold them.
+ * Gradients that wait for a step: a checkpoint inside of an accumulation window must hold them, and where the window is.
  *
  * @module
  */
 import { noGrad } from "../core/op.ts";
 import { sameShape } from "../core/shape.ts";
+import { tensor } from "../creation.ts";
 import { copyInto } from "../ops/launch.ts";
+import { toDevice } from "../ops/copy.ts";
 import type { Tensor } from "../tensor.ts";
-import type { Registry } from "./registry.ts";
+import type { AnyOptimizer, Gradients, OptimizerLink } from "./gradients.ts";
+import { Window, type WindowState } from "./window.ts";
 
-/** What is accumulated since the last step; the same on every rank but for the tensors. */
-export interface AccumulationState {
-  /** Plain values and tensors; `undefined` when no window is open. */
-  stateDict(): unknown;
-  /** Throws when a state does not fit. */
-  checkStateDict(state: unknown): void;
-  /** Takes over what `stateDict` returned; `undefined` closes the window. */
-  loadStateDict(state: unknown): void;
+/**
+ * A window in a checkpoint. What differs between the ranks are the tensors; their means over the ranks are right for any other number of
+ * ranks, since a step divides the sum of all gradients by the sum of all weights.
+ */
+interface SavedWindow {
+  readonly state: Omit<WindowState, "weight">;
+  /** Sum of the normalizers, if there are any. */
+  readonly weight: Tensor | null;
+  /** Whether the gradients are still this rank's own. */
+  readonly isLocal: boolean;
 }
 
-/** Gradients by optimizer and parameter, each by its number. */
-interface GradientDict {
-  gradients: Record<string, Record<string, Tensor>>;
+/** Windows, and gradients of each optimizer by the number of the parameter. */
+export interface AccumulationDict {
+  readonly windows: readonly SavedWindow[];
+  readonly gradients: readonly Readonly<Record<string, Tensor>>[];
 }
 
-const NOTHING: GradientDict = { gradients: {} };
+/** Saves and loads what is accumulated. */
+export class PartialGradients {
+  readonly #gradients: Gradients;
 
-type AnyOptimizer = Registry["optimizers"][number];
-
-/** Notes which optimizers have gradients that no step has used. */
-export class PartialGradients implements AccumulationState {
-  readonly #registry: Registry;
-  readonly #open = new Set<AnyOptimizer>();
-  readonly #watched = new WeakSet<AnyOptimizer>();
-
-  /** @param registry Whose optimizers. */
-  constructor(registry: Registry) {
-    this.#registry = registry;
+  /** @param gradients Whose. */
+  constructor(gradients: Gradients) {
+    this.#gradients = gradients;
   }
 
-  /** Learns when an optimizer steps. */
-  watch(optimizer: AnyOptimizer): void {
-    if (this.#watched.has(optimizer)) return;
-    this.#watched.add(optimizer);
-    const before = optimizer.beforeStep;
-    optimizer.beforeStep = () => {
-      before?.();
-      this.#open.delete(optimizer);
+  get #links(): OptimizerLink[] {
+    return [...this.#gradients.links.values()];
+  }
+
+  get #windows(): Window[] {
+    return [...new Set(this.#links.map(({ window }) => window))];
+  }
+
+  #isLocal(window: Window): boolean {
+    const { reducers } = this.#gradients;
+    return window.isPartial || [...window.buffers].some((buffer) => reducers.get(buffer)?.hasLocal === true);
+  }
+
+  /** The windows and gradients; `undefined` when everything was used. */
+  stateDict(): AccumulationDict | undefined {
+    const gradients = this.#links.map(({ optimizer, isPending }) =>
+      isPending
+        ? Object.fromEntries(parametersOf(optimizer).flatMap(({ grad }, i) => grad === null ? [] : [[i, grad]]))
+        : {}
+    );
+    const windows = this.#windows;
+    const isOpen = windows.some(({ closes, count }) => !closes && count > 0);
+    if (!isOpen && gradients.every((each) => Object.keys(each).length === 0)) return undefined;
+    return {
+      windows: windows.map((window) => {
+        const { weight, ...state } = window.stateDict();
+        const sum = weight === null ? null : tensor([weight], { dtype: "float64", device: "cpu" });
+        return { state, weight: sum, isLocal: this.#isLocal(window) };
+      }),
+      gradients,
     };
   }
 
-  /** A backward pass has added to gradients. */
-  noteBackward(): void {
-    for (const optimizer of this.#registry.optimizers) this.#open.add(optimizer);
-  }
-
-  stateDict(): GradientDict | undefined {
-    const gradients: GradientDict["gradients"] = {};
-    this.#registry.optimizers.forEach((optimizer, index) => {
-      if (!this.#open.has(optimizer)) return;
-      const found = parametersOf(optimizer).flatMap(({ grad }, i) => grad === null ? [] : [[String(i), grad] as const]);
-      if (found.length > 0) gradients[index] = Object.fromEntries(found);
-    });
-    return Object.keys(gradients).length === 0 ? undefined : { gradients };
-  }
-
-  checkStateDict(state: unknown): void {
-    const { gradients } = (state ?? NOTHING) as GradientDict;
-    for (const [index, saved] of Object.entries(gradients)) {
-      const optimizer = this.#registry.optimizers[Number(index)];
-      const parameters = optimizer === undefined ? [] : parametersOf(optimizer);
+  /**
+   * Throws when a state does not fit.
+   *
+   * @throws {RangeError} When windows or gradients do not correspond.
+   */
+  checkStateDict(dict: AccumulationDict | undefined): void {
+    if (dict === undefined) return;
+    const links = this.#links;
+    if (dict.gradients.length !== links.length || dict.windows.length !== this.#windows.length) {
+      throw new RangeError(`found windows of ${dict.gradients.length} optimizers, but prepared ${links.length}`);
+    }
+    dict.gradients.forEach((saved, index) => {
+      const parameters = parametersOf(links[index].optimizer);
       for (const [i, { shape, dtype }] of Object.entries(saved)) {
         const parameter = parameters[Number(i)];
         if (parameter !== undefined && sameShape(parameter.shape, shape) && parameter.dtype === dtype) continue;
         throw new RangeError(`the gradient of parameter ${i} of optimizer ${index} fits none`);
       }
-    }
+    });
   }
 
-  loadStateDict(state: unknown): void {
-    const { gradients } = (state ?? NOTHING) as GradientDict;
-    this.#open.clear();
-    this.#registry.optimizers.forEach((optimizer, index) => {
-      optimizer.zeroGrad();
-      const saved = gradients[index];
-      if (saved === undefined) return;
-      this.#open.add(optimizer);
+  /** Takes over what `stateDict` returned; without it, nothing is accumulated. */
+  loadStateDict(dict: AccumulationDict | undefined): void {
+    const { reducers } = this.#gradients;
+    this.#windows.forEach((window, i) => {
+      const saved = dict?.windows[i];
+      const { state, weight, isLocal } = saved ?? { state: new Window().stateDict(), weight: null, isLocal: false };
+      window.loadStateDict({ ...state, weight: weight === null ? null : weight.item() });
+      for (const buffer of window.buffers) reducers.get(buffer)?.resume(isLocal);
+    });
+    this.#links.forEach((link, index) => {
+      const saved = dict?.gradients[index] ?? {};
+      link.isPending = Object.keys(saved).length > 0;
       noGrad(() =>
-        parametersOf(optimizer).forEach((parameter, i) => {
+        parametersOf(link.optimizer).forEach((parameter, i) => {
+          if (parameter.grad !== null && parameter.grad !== parameter.gradSlot) parameter.grad.dispose();
+          parameter.grad = null;
           if (saved[i] === undefined) return;
-          const slot = parameter.gradSlot!;
-          copyInto(slot, saved[i]);
-          parameter.grad = slot;
+          copyInto(parameter.gradSlot!, toDevice(saved[i], parameter.storage.device));
+          parameter.grad = parameter.gradSlot;
         })
       );
     });

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { gatherJson } from "../distributed/gather_json.ts";
-import type { ProcessGroup } from "../distributed/process_group.ts";
+import { gatherValues } from "./agreement.ts";
+import type { Ranks } from "./ranks.ts";
 import type { Registry } from "./registry.ts";
 
 /** What a span of time was used for. */
@@ -80,7 +80,7 @@ class Recorder {
 /** What is profiled. */
 export interface ProfileTarget {
   readonly registry: Registry;
-  readonly group: ProcessGroup;
+  readonly ranks: Ranks;
   /** Whose `backward` is timed. */
   readonly accelerator: object;
 }
@@ -95,10 +95,12 @@ export interface ProfileTarget {
  * @returns What the function returned.
  */
 export async function profile<T>(
-  { registry, group, accelerator }: ProfileTarget,
+  { registry, ranks, accelerator }: ProfileTarget,
   path: string,
   fn: () => T | Promise<T>,
 ): Promise<T> {
+  ranks.regions.forbid("profile");
+  const group = await ranks.join();
   const recorder = new Recorder();
   const numbered = (name: string, index: number): string => index === 0 ? name : `${name} ${index}`;
   registry.models.forEach((model, i) => recorder.watch(model, "forward", "compute", numbered("forward", i)));
@@ -116,8 +118,8 @@ export async function profile<T>(
   } finally {
     recorder.stop();
   }
-  const all = await gatherJson(group, recorder.spans);
-  if (group.rank === 0) {
+  const all = await gatherValues(ranks, "profile", recorder.spans);
+  if (ranks.rank === 0) {
     const folder = path.slice(0, path.lastIndexOf("/") + 1);
     if (folder !== "") await Deno.mkdir(folder, { recursive: true });
     await Deno.writeTextFile(path, formatTrace(all));

@@ -1,12 +1,12 @@
 /**
- * What an Accelerator has prepared: the objects whose state makes a checkpoint.
+ * The objects whose state makes a checkpoint.
  *
  * @module
  */
-import { DataLoader } from "../data/data_loader.ts";
-import { Module } from "../nn/module.ts";
-import { ChainedScheduler, LRScheduler, ReduceLROnPlateau } from "../optim/lr_scheduler/mod.ts";
-import { Optimizer } from "../optim/optimizer.ts";
+import type { DataLoader } from "../data/data_loader.ts";
+import type { Module } from "../nn/module.ts";
+import type { AnyOptimizer } from "./gradients.ts";
+import type { Scheduler } from "./schedulers.ts";
 
 /** An object whose state can be taken and given back. The state consists of plain values, typed arrays and tensors. */
 export interface Stateful {
@@ -14,40 +14,51 @@ export interface Stateful {
   loadStateDict(state: never): unknown;
 }
 
-/** A schedule of learning rates. */
-export type Scheduler = LRScheduler | ReduceLROnPlateau | ChainedScheduler;
+/** Prepared objects of each kind, in the order of their preparation. */
+export interface PreparedObjects {
+  readonly models: Iterable<Module>;
+  readonly optimizers: Iterable<AnyOptimizer>;
+  readonly schedulers: Iterable<Scheduler>;
+  readonly loaders: Iterable<DataLoader<unknown, unknown>>;
+}
 
-// deno-lint-ignore no-explicit-any
-type AnyOptimizer = Optimizer<any>;
-// deno-lint-ignore no-explicit-any
-type AnyLoader = DataLoader<any, any>;
-
-/** Whether an object has `stateDict` and `loadStateDict`. */
-export function isStateful(object: unknown): object is Stateful {
+function isStateful(object: unknown): object is Stateful {
   return typeof object === "object" && object !== null &&
     "stateDict" in object && typeof object.stateDict === "function" &&
     "loadStateDict" in object && typeof object.loadStateDict === "function";
 }
 
-/** Objects in the order in which they were prepared, each once. */
+/** What is prepared, and objects of the user's. */
 export class Registry {
-  readonly models: Module[] = [];
-  readonly optimizers: AnyOptimizer[] = [];
-  readonly schedulers: Scheduler[] = [];
-  readonly loaders: AnyLoader[] = [];
-  /** Objects of the user's. */
-  readonly custom: Stateful[] = [];
+  readonly #prepared: () => PreparedObjects;
+  readonly #custom: Stateful[] = [];
   /** The loss scaler of mixed precision. */
   scaler: Stateful | undefined;
 
-  /** Adds what a checkpoint holds; other values are nothing to it. */
-  add(object: unknown): void {
-    if (object instanceof Module) addOnce(this.models, object);
-    else if (object instanceof Optimizer) addOnce(this.optimizers, object);
-    else if (object instanceof DataLoader) addOnce(this.loaders, object);
-    else if (
-      object instanceof LRScheduler || object instanceof ReduceLROnPlateau || object instanceof ChainedScheduler
-    ) addOnce(this.schedulers, object);
+  /** @param prepared What is prepared now. */
+  constructor(prepared: () => PreparedObjects) {
+    this.#prepared = prepared;
+  }
+
+  get models(): Module[] {
+    return [...this.#prepared().models];
+  }
+
+  get optimizers(): AnyOptimizer[] {
+    return [...this.#prepared().optimizers];
+  }
+
+  get schedulers(): Scheduler[] {
+    return [...this.#prepared().schedulers];
+  }
+
+  get loaders(): DataLoader<unknown, unknown>[] {
+    return [...this.#prepared().loaders];
+  }
+
+  /** Objects of the user's. */
+  get custom(): readonly Stateful[] {
+    return this.#custom;
   }
 
   /**
@@ -65,10 +76,6 @@ export class Registry {
         }`,
       );
     }
-    for (const object of objects as Stateful[]) addOnce(this.custom, object);
+    for (const object of objects as Stateful[]) if (!this.#custom.includes(object)) this.#custom.push(object);
   }
-}
-
-function addOnce<T>(list: T[], object: T): void {
-  if (!list.includes(object)) list.push(object);
 }

@@ -4,27 +4,26 @@
  * @module
  */
 import { CheckpointError } from "../core/errors.ts";
-import { allOrNone } from "../distributed/gather_json.ts";
-import type { ProcessGroup } from "../distributed/process_group.ts";
 import { saveModel, type SaveModelOptions } from "../io/model_files.ts";
 import type { Module } from "../nn/module.ts";
 import type { Tensor } from "../tensor.ts";
+import { allOrNone } from "./agreement.ts";
+import { BetweenRanks } from "./between_ranks.ts";
 import type { Checkpoints, SaveStateOptions, StateHook, StateHookHandle } from "./checkpoints.ts";
-import { Registry } from "./registry.ts";
+import type { Ranks } from "./ranks.ts";
+import type { Registry } from "./registry.ts";
+
+/** What these methods need. */
+export interface StateParts {
+  readonly ranks: Ranks;
+  readonly registry: Registry;
+  readonly checkpoints: Checkpoints;
+}
 
 /** State: what outlives the process. */
-export abstract class StateMethods {
-  /** Where checkpoints and logs of this run go. */
-  abstract readonly projectDir: string | undefined;
-  /** Whether this is rank 0. */
-  abstract readonly isMainProcess: boolean;
-  /** @internal What was prepared. */
-  protected readonly registry: Registry = new Registry();
+export abstract class StateMethods extends BetweenRanks {
   /** @internal */
-  protected abstract readonly checkpoints: Checkpoints;
-
-  /** @internal Joins the other ranks. */
-  protected abstract join(): Promise<ProcessGroup>;
+  abstract readonly parts: StateParts;
 
   /**
    * Saves the state of everything that was prepared or registered: models, optimizers, schedules, loaders, random numbers, and gradients that
@@ -51,7 +50,7 @@ export abstract class StateMethods {
    * ```
    */
   saveState(directory?: string, options: SaveStateOptions = {}): Promise<string> {
-    return this.checkpoints.save(directory, options);
+    return this.parts.checkpoints.save(directory, options);
   }
 
   /**
@@ -62,17 +61,17 @@ export abstract class StateMethods {
    * @throws {CheckpointError} When it is missing, damaged or does not fit; it names the file and the field. Then nothing was changed.
    */
   loadState(directory?: string): Promise<string> {
-    return this.checkpoints.load(directory);
+    return this.parts.checkpoints.load(directory);
   }
 
   /** The newest numbered checkpoint that is complete, or null: whether there is a run to go on with. Every rank must call it. */
   latestCheckpoint(): Promise<string | null> {
-    return this.checkpoints.latest();
+    return this.parts.checkpoints.latest();
   }
 
   /** The number of the next numbered checkpoint. */
   get saveIteration(): number {
-    return this.checkpoints.iteration;
+    return this.parts.checkpoints.iteration;
   }
 
   /**
@@ -81,7 +80,7 @@ export abstract class StateMethods {
    * @throws {CheckpointError} When one could not be written.
    */
   flush(): Promise<void> {
-    return this.checkpoints.flush();
+    return this.parts.checkpoints.flush();
   }
 
   /**
@@ -91,17 +90,17 @@ export abstract class StateMethods {
    * @throws {TypeError} When some have not; it names their places.
    */
   registerForCheckpointing(...objects: unknown[]): void {
-    this.registry.register(...objects);
+    this.parts.registry.register(...objects);
   }
 
   /** Calls a function on every rank before state is saved; see {@link StateHook}. */
   registerSaveStatePreHook(hook: StateHook): StateHookHandle {
-    return this.checkpoints.beforeSave(hook);
+    return this.parts.checkpoints.beforeSave(hook);
   }
 
   /** Calls a function on every rank before state is loaded, when the checkpoint was found sound; see {@link StateHook}. */
   registerLoadStatePreHook(hook: StateHook): StateHookHandle {
-    return this.checkpoints.beforeLoad(hook);
+    return this.parts.checkpoints.beforeLoad(hook);
   }
 
   /** The parameters and buffers of a model by name, the same as without an Accelerator: the tensors themselves, not copies. */
@@ -117,6 +116,6 @@ export abstract class StateMethods {
   async saveModel(model: Module, directory: string, options: SaveModelOptions = {}): Promise<void> {
     const write = () => this.isMainProcess ? saveModel(directory, model, options) : undefined;
     const failure = (message: string) => new CheckpointError(message, { path: directory });
-    await allOrNone(await this.join(), async () => void await write(), failure);
+    await allOrNone(this.parts.ranks, "saveModel", async () => void await write(), failure);
   }
 }

@@ -22,6 +22,12 @@ export interface ProcessGroup {
   ready(): Promise<void>;
   /** Resolves when every rank is here. */
   barrier(): Promise<void>;
+  /** The texts of all ranks, in rank order. It takes another way than the collectives, so it works after one of them has failed. */
+  meet(text: string): Promise<string[]>;
+  /** Leaves the collectives: ranks that wait in one, or come to one, get a CollectiveError. {@link rejoin} begins anew. */
+  abandon(): void;
+  /** Joins the collectives again; every rank must call it. */
+  rejoin(): Promise<void>;
   /** Leaves the group. */
   close(): Promise<void>;
 }
@@ -44,6 +50,16 @@ export class SingleProcessGroup implements ProcessGroup {
   }
 
   barrier(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  meet(text: string): Promise<string[]> {
+    return Promise.resolve([text]);
+  }
+
+  abandon(): void {}
+
+  rejoin(): Promise<void> {
     return Promise.resolve();
   }
 

@@ -26,21 +26,37 @@ function callSite(): string {
   return frames.find((frame) => frame.includes("://") && !frame.includes(SOURCES))?.trim().replace(/^at /, "") ?? "";
 }
 
+/** Groups that this process has made: all ranks make theirs in one order, so the number names a group. */
+let groupCount = 0;
+
 /** Ranks of one machine. */
 export class ShmProcessGroup implements ProcessGroup {
   readonly rank: number;
   readonly worldSize: number;
   readonly #library: Library;
-  readonly #comm: number;
   readonly #store: StoreClient;
-  #closed = false;
+  readonly #timeoutMs: number;
+  readonly #name: string;
+  #comm = 0;
+  #isJoined = false;
+  #isClosed = false;
+  /** How often the collectives were joined, and how often ranks met. */
+  #joins = 0;
+  #meetings = 0;
 
-  private constructor(environment: DistributedEnvironment, library: Library, comm: number, store: StoreClient) {
+  private constructor(
+    name: string,
+    environment: DistributedEnvironment,
+    library: Library,
+    store: StoreClient,
+    timeoutMs: number,
+  ) {
+    this.#name = name;
     this.rank = environment.rank;
     this.worldSize = environment.worldSize;
     this.#library = library;
-    this.#comm = comm;
     this.#store = store;
+    this.#timeoutMs = timeoutMs;
   }
 
   /**
@@ -60,6 +76,7 @@ export class ShmProcessGroup implements ProcessGroup {
           `available yet. Start all processes on one machine`,
       );
     }
+    const name = `group${groupCount++}`;
     const store = await StoreClient.connect({
       hostname: masterAddress,
       port: masterPort,
@@ -67,21 +84,48 @@ export class ShmProcessGroup implements ProcessGroup {
       rank,
       timeoutMs,
     });
+    const group = new ShmProcessGroup(name, environment, device.library, store, timeoutMs);
     try {
-      if (rank === 0) await store.set("shm-name", new TextEncoder().encode(`accelerate-${crypto.randomUUID()}`));
-      const name = await store.get("shm-name", { timeoutMs });
-      const library = device.library;
-      const comm = new Uint32Array(1);
-      const error = new Uint8Array(ERROR_BYTES);
-      const terminated = new Uint8Array(name.length + 1);
-      terminated.set(name);
-      const status = await library.ax_comm_create(comm, terminated, rank, worldSize, timeoutMs, error, error.length);
-      if (status !== AX.OK) throw new CollectiveError(readCString(error), { rank: -1, op: "join" });
-      return new ShmProcessGroup(environment, library, comm[0], store);
+      await group.rejoin();
+      return group;
     } catch (error) {
       await store.close();
       throw error;
     }
+  }
+
+  async rejoin(): Promise<void> {
+    this.abandon();
+    const key = `${this.#name}/join${this.#joins++}`;
+    if (this.rank === 0) await this.#store.set(key, new TextEncoder().encode(`accelerate-${crypto.randomUUID()}`));
+    const name = await this.#store.get(key, { timeoutMs: this.#timeoutMs });
+    const terminated = new Uint8Array(name.length + 1);
+    terminated.set(name);
+    const comm = new Uint32Array(1);
+    const error = new Uint8Array(ERROR_BYTES);
+    const { ax_comm_create: create } = this.#library;
+    const status = await create(comm, terminated, this.rank, this.worldSize, this.#timeoutMs, error, error.length);
+    if (status !== AX.OK) throw new CollectiveError(readCString(error), { rank: -1, op: "join" });
+    this.#comm = comm[0];
+    this.#isJoined = true;
+  }
+
+  abandon(): void {
+    if (!this.#isJoined) return;
+    this.#isJoined = false;
+    this.#check(this.#library.ax_comm_destroy(this.#comm), "destroy");
+  }
+
+  async meet(text: string): Promise<string[]> {
+    const prefix = `${this.#name}/meeting${this.#meetings++}/`;
+    const keys = Array.from({ length: this.worldSize }, (_, rank) => prefix + rank);
+    await this.#store.set(keys[this.rank], new TextEncoder().encode(text));
+    const texts = await Promise.all(keys.map((key) => this.#store.get(key, { timeoutMs: this.#timeoutMs })));
+    // The last one to leave cleans up.
+    if (await this.#store.add(`${prefix}left`, 1) === this.worldSize) {
+      await Promise.all([...keys, `${prefix}left`].map((key) => this.#store.delete(key)));
+    }
+    return texts.map((bytes) => new TextDecoder().decode(bytes));
   }
 
   #failure(status: number, op: string, message: string): Error {
@@ -165,9 +209,9 @@ export class ShmProcessGroup implements ProcessGroup {
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#check(this.#library.ax_comm_destroy(this.#comm), "destroy");
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.abandon();
     await this.#store.close();
   }
 }

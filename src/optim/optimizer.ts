@@ -64,6 +64,16 @@ export function checkNotNegative<Name extends string>(
   }
 }
 
+/** What the Accelerator has to say about an optimizer's steps. */
+export interface OptimizerGuard {
+  /** Whether a step may be taken now; throws when the gradients must not be used. */
+  allowsStep(): boolean;
+  /** Whether the gradients may be forgotten now. */
+  allowsZeroGrad(): boolean;
+  /** The gradients were forgotten. */
+  forgotten(): void;
+}
+
 /** Base of the optimizers. */
 export abstract class Optimizer<Settings extends object> {
   /** The groups; change a setting here, for example `optimizer.paramGroups[0].lr = 1e-4`. */
@@ -73,10 +83,8 @@ export abstract class Optimizer<Settings extends object> {
   readonly #slots = new Map<Tensor, Slot>();
   /** Which states the slots of a group have: settings may be changed so that it needs others. */
   readonly #stateNames = new WeakMap<OptimizerGroup<Settings>, readonly string[]>();
-  /** @internal Called before each step; throws when the gradients must not be used. */
-  beforeStep: (() => void) | null = null;
-  /** @internal Called after gradients were forgotten. */
-  afterZeroGrad: (() => void) | null = null;
+  /** @internal Asked before each step; set by the Accelerator. */
+  guard: OptimizerGuard | null = null;
 
   /**
    * @param parameters Parameters, or groups of them with settings of their own.
@@ -161,25 +169,30 @@ export abstract class Optimizer<Settings extends object> {
   /** Changes the parameters of a run. */
   protected abstract stepRun(run: Run, settings: Settings): void;
 
-  /** Forgets all gradients. Their flat memory stays and is overwritten by the next backward. */
+  /**
+   * Forgets all gradients. Their flat memory stays and is overwritten by the next backward. Prepared by an Accelerator, it keeps those
+   * that are being accumulated.
+   */
   zeroGrad(): void {
+    if (this.guard !== null && !this.guard.allowsZeroGrad()) return;
     for (const { params } of this.paramGroups) {
       for (const parameter of params) {
         if (parameter.grad !== null && parameter.grad !== parameter.gradSlot) parameter.grad.dispose();
         parameter.grad = null;
       }
     }
-    this.afterZeroGrad?.();
+    this.guard?.forgotten();
   }
 
   /**
-   * Changes every parameter that has a gradient; one without is left alone, its state too, as in PyTorch.
+   * Changes every parameter that has a gradient; one without is left alone, its state too, as in PyTorch. Prepared by an Accelerator,
+   * it does nothing while gradients are being accumulated.
    *
    * @throws {ShapeError} When a gradient has not its parameter's shape.
    * @throws {DTypeError} When a gradient has not its parameter's dtype.
    */
   step(): void {
-    this.beforeStep?.();
+    if (this.guard !== null && !this.guard.allowsStep()) return;
     for (const group of this.paramGroups) {
       this.#completeStates(group);
       let run: Run | null = null;
@@ -250,6 +263,14 @@ export abstract class Optimizer<Settings extends object> {
       this.#addBuffers(slot.buffers, nextOffset(this.#slots.get(last)!.offset, last.size), group, parameter);
       for (const other of sharing) this.#slots.get(other)!.isFirst = true;
     }
+  }
+
+  /** Frees the state. The optimizer begins anew with its next step. */
+  dispose(): void {
+    for (const buffers of new Set(Array.from(this.#slots.values(), (slot) => slot.buffers))) {
+      for (const buffer of Object.values(buffers)) buffer.dispose();
+    }
+    this.#slots.clear();
   }
 
   #stateView(parameter: Tensor, slot: Slot, name: string): Tensor {

@@ -364,7 +364,7 @@ Deno.test("a scaler, or anything else with a state, is saved in its place", asyn
     stateDict: () => ({ scale: scaler.scale }),
     loadStateDict: (s: { scale: number }) => void (scaler.scale = s.scale),
   };
-  (run.accelerator as unknown as { registry: { scaler: unknown } }).registry.scaler = scaler;
+  run.accelerator.parts.registry.scaler = scaler;
   await run.accelerator.saveState(`${folder.path}/a`);
   scaler.scale = 2;
   await run.accelerator.loadState(`${folder.path}/a`);

@@ -1,0 +1,384 @@
+/**
+ * Backward passes of an Accelerator: what is accumulated, what is reduced between the ranks, and by what it is divided.
+ *
+ * @module
+ */
+import { CollectiveError } from "../core/errors.ts";
+import { empty, noGrad } from "../core/op.ts";
+import { tensor } from "../creation.ts";
+import type { ProcessGroup } from "../distributed/process_group.ts";
+import { Reducer } from "../distributed/reducer.ts";
+import { Module } from "../nn/module.ts";
+import { fillInto } from "../ops/launch.ts";
+import { type FlatBuffer, flatten } from "../optim/flat.ts";
+import type { Optimizer, OptimizerGuard } from "../optim/optimizer.ts";
+import { Tensor } from "../tensor.ts";
+import { tidy } from "../tidy.ts";
+import type { Ranks } from "./ranks.ts";
+import { reciprocal, scaleGradients, Window } from "./window.ts";
+
+// deno-lint-ignore no-explicit-any
+export type AnyOptimizer = Optimizer<any>;
+
+/** What accumulation is about: a model, an optimizer, or several of them. */
+export type AccumulationTarget = Module | AnyOptimizer | readonly (Module | AnyOptimizer)[];
+
+/** Options of `backward`. */
+export interface AcceleratorBackwardOptions {
+  /**
+   * What the loss is still to be divided by: how many tokens or samples it sums over. Those of all ranks and micro-batches are added
+   * up, so the step has the gradient of the mean over all of them. Default: the loss is a mean, and the step has the mean of those.
+   */
+  normalizer?: number | Tensor;
+}
+
+/** What a region in which ranks may have no batch left says before an operation. */
+export interface JoinedRegion {
+  /** Metrics are gathered next. */
+  announceMetrics(): void;
+  /** Every rank's weights added up, one for each reducer; null for one that no rank reduces. */
+  announce(weights: readonly (number | null)[]): (number | null)[];
+}
+
+/** An optimizer's side of its window. */
+export class OptimizerLink implements OptimizerGuard {
+  readonly optimizer: AnyOptimizer;
+  window: Window;
+  /** Whether the last `step()` changed the parameters, or was left out while gradients were accumulated. */
+  tookStep = true;
+  /** Whether there were backward passes since the last step: gradients that a checkpoint must hold. */
+  isPending = false;
+  readonly #gradients: Gradients;
+
+  constructor(optimizer: AnyOptimizer, window: Window, gradients: Gradients) {
+    this.optimizer = optimizer;
+    this.window = window;
+    this.#gradients = gradients;
+  }
+
+  allowsStep(): boolean {
+    this.tookStep = this.window.closes;
+    if (this.tookStep) {
+      this.#gradients.complete(this.window);
+      this.isPending = false;
+    }
+    return this.tookStep;
+  }
+
+  allowsZeroGrad(): boolean {
+    return !this.window.isPartial;
+  }
+
+  forgotten(): void {
+    this.#gradients.forgotten(this.window);
+  }
+}
+
+function numberOf(normalizer: number | Tensor): number {
+  const value = normalizer instanceof Tensor ? normalizer.item() : normalizer;
+  if (!(value >= 0 && value < Infinity)) {
+    throw new RangeError(`Cannot divide a loss by ${value}: the normalizer must be finite and at least 0`);
+  }
+  return value;
+}
+
+/** The gradients of everything that an Accelerator has prepared. */
+export class Gradients {
+  readonly #ranks: Ranks;
+  readonly #bucketBytes: number;
+  readonly #reducers = new Map<FlatBuffer, Reducer>();
+  readonly #windows = new Map<FlatBuffer, Window>();
+  readonly #links = new Map<AnyOptimizer, OptimizerLink>();
+  #resolved = new WeakMap<object, readonly Window[]>();
+  /** How many regions keep a buffer's gradients to this rank. */
+  readonly #held = new Map<FlatBuffer, number>();
+  #group: ProcessGroup | undefined;
+  /** The windows of the innermost micro-batch that is open. */
+  entered: readonly Window[] | null = null;
+  /** Set in a region where ranks may have batches left while others have none. */
+  joined: JoinedRegion | null = null;
+  /** Reduce in every micro-batch. */
+  syncEachBatch = false;
+  /** Micro-batches in a window. */
+  steps = 1;
+
+  /**
+   * @param ranks The ranks.
+   * @param bucketBytes Size of a bucket.
+   */
+  constructor(ranks: Ranks, bucketBytes: number) {
+    this.#ranks = ranks;
+    this.#bucketBytes = bucketBytes;
+  }
+
+  /** The reducers, in the order of their preparation; none in one process. */
+  get reducers(): ReadonlyMap<FlatBuffer, Reducer> {
+    return this.#reducers;
+  }
+
+  /** The optimizers, in the order of their preparation. */
+  get links(): ReadonlyMap<AnyOptimizer, OptimizerLink> {
+    return this.#links;
+  }
+
+  /** Makes a model's parameters flat, and equal to those of rank 0. */
+  async prepareModel(model: Module, group: ProcessGroup): Promise<void> {
+    this.#group = group;
+    for (const buffer of flatten(model.parameters())) {
+      if (!this.#windows.has(buffer)) this.#adopt(new Window(), [buffer]);
+      if (group.worldSize === 1 || this.#reducers.has(buffer)) continue;
+      await group.ready();
+      group.broadcast(buffer.values, 0);
+      this.#reducers.set(buffer, new Reducer(buffer, group, this.#bucketBytes));
+    }
+  }
+
+  #adopt(window: Window, buffers: Iterable<FlatBuffer>): void {
+    for (const buffer of buffers) {
+      window.buffers.add(buffer);
+      this.#windows.set(buffer, window);
+    }
+  }
+
+  /** Lets an optimizer take steps with complete gradients only. */
+  prepareOptimizer(optimizer: AnyOptimizer): void {
+    if (this.#links.has(optimizer)) return;
+    const buffers = flatten(optimizer.paramGroups.flatMap(({ params }) => params));
+    // A model and its optimizer share a window, and so do optimizers of one model.
+    const found = [...buffers].flatMap((buffer) => this.#windows.get(buffer) ?? []);
+    const window = found[0] ?? new Window();
+    for (const other of found) this.#adopt(window, [...other.buffers]);
+    this.#adopt(window, buffers);
+    for (const link of this.#links.values()) if (found.includes(link.window)) link.window = window;
+    this.#resolved = new WeakMap();
+    const link = new OptimizerLink(optimizer, window, this);
+    this.#links.set(optimizer, link);
+    optimizer.guard = link;
+  }
+
+  /** Gives everything back, or what is named. */
+  release(objects?: readonly unknown[]): void {
+    for (const optimizer of [...this.#links.keys()]) {
+      if (objects !== undefined && !objects.includes(optimizer)) continue;
+      optimizer.guard = null;
+      this.#links.delete(optimizer);
+    }
+    const buffers = objects === undefined
+      ? [...this.#windows.keys()]
+      : objects.flatMap((object) => object instanceof Module ? [...flatten(object.parameters())] : []);
+    for (const buffer of buffers) {
+      this.#reducers.get(buffer)?.close();
+      this.#reducers.delete(buffer);
+      this.#windows.delete(buffer);
+      this.#held.delete(buffer);
+    }
+  }
+
+  #buffersOf(target: object): Set<FlatBuffer> {
+    const parameters = target instanceof Module
+      ? target.parameters()
+      : (target as AnyOptimizer).paramGroups.flatMap(({ params }) => [...params]);
+    return flatten(parameters);
+  }
+
+  /** The windows of models and optimizers. */
+  windowsOf(target: AccumulationTarget): readonly Window[] {
+    const known = this.#resolved.get(target);
+    if (known !== undefined) return known;
+    const targets = (Array.isArray(target) ? target : [target]) as readonly (Module | AnyOptimizer)[];
+    const found = targets.flatMap((one) => [...this.#buffersOf(one)].map((buffer) => this.#windows.get(buffer)));
+    const windows = [...new Set(found)];
+    if (windows.length === 0 || windows.includes(undefined)) {
+      throw new CollectiveError("Cannot accumulate: prepare() the model and its optimizer first", {
+        rank: this.#ranks.rank,
+        op: "accumulate",
+      });
+    }
+    if (!Array.isArray(target)) this.#resolved.set(target, windows as Window[]);
+    return windows as Window[];
+  }
+
+  /** Keeps the gradients of models to this rank until the returned function is called. */
+  hold(target: AccumulationTarget): () => void {
+    const targets = (Array.isArray(target) ? target : [target]) as readonly (Module | AnyOptimizer)[];
+    const buffers = targets.flatMap((one) => [...this.#buffersOf(one)]);
+    const change = (by: number): void => {
+      for (const buffer of buffers) this.#held.set(buffer, (this.#held.get(buffer) ?? 0) + by);
+    };
+    change(1);
+    return () => change(-1);
+  }
+
+  /** Lets the gradients of models be reduced although they are held, until the returned function is called. */
+  unhold(target: AccumulationTarget): () => void {
+    const targets = (Array.isArray(target) ? target : [target]) as readonly (Module | AnyOptimizer)[];
+    const before = targets.flatMap((one) => [...this.#buffersOf(one)]).map((buffer) =>
+      [buffer, this.#held.get(buffer) ?? 0] as const
+    );
+    for (const [buffer] of before) this.#held.delete(buffer);
+    return () => before.forEach(([buffer, count]) => this.#held.set(buffer, count));
+  }
+
+  /** See `Accelerator.backward`. */
+  backward(loss: Tensor, normalizer: number | Tensor | undefined): void {
+    for (const link of this.#links.values()) link.isPending = true;
+    if (this.entered === null && normalizer === undefined && this.steps === 1 && this.#reducers.size === 0) {
+      this.#ranks.regions.forbid("backward");
+      loss.backward();
+      return;
+    }
+    this.#ranks.checkFree("backward");
+    const weight = normalizer === undefined ? undefined : numberOf(normalizer);
+    // Where ranks may have nothing left, the divisor is told with the reduction: by a window of one micro-batch.
+    const entered = this.entered ?? (this.joined === null ? null : this.#enterAll());
+    if (entered === null) this.#alone(loss, weight);
+    else this.#accumulated(loss, weight, entered);
+  }
+
+  #enterAll(): readonly Window[] {
+    const windows = [...new Set(this.#windows.values())];
+    for (const window of windows) window.enter(1, true);
+    return windows;
+  }
+
+  /** A pass outside of accumulate(): a window of its own. */
+  #alone(loss: Tensor, weight: number | undefined): void {
+    const { worldSize } = this.#ranks;
+    // A mean over ranks is taken by the reduction, so the loss gets the rest of the factor.
+    const factor = weight === undefined ? 1 / this.steps : worldSize * reciprocal(this.#sum(weight));
+    this.#run(loss, factor, (buffer) => this.#isHeld(buffer) ? null : 1 / worldSize);
+  }
+
+  #accumulated(loss: Tensor, weight: number | undefined, entered: readonly Window[]): void {
+    const { worldSize } = this.#ranks;
+    for (const window of entered) {
+      // A second pass in a micro-batch that was already complete: back to the sum.
+      if (window.divisor !== 1) { for (const buffer of window.buffers) scaleGradients(buffer, window.divisor); }
+      window.divisor = 1;
+      window.isDone = false;
+      window.add(weight);
+    }
+    const totals = new Map<Window, number>();
+    const scaleOf = (buffer: FlatBuffer): number | null => {
+      if (this.#isHeld(buffer)) return null;
+      const window = this.#windows.get(buffer);
+      if (window === undefined || !entered.includes(window)) return 1 / worldSize;
+      if (window.closes) return reciprocal(totals.get(window)!);
+      return this.syncEachBatch ? 1 / worldSize : null;
+    };
+    if (this.joined === null) {
+      for (const window of entered) {
+        if (window.closes) totals.set(window, this.#total(window));
+      }
+    }
+    this.#run(loss, 1, scaleOf);
+    if (this.joined === null) { for (const [window, total] of totals) this.#close(window, total); }
+  }
+
+  /** Divides where no reduction does it, and notes that the gradients are complete. */
+  #close(window: Window, total: number): void {
+    const own = window.weight ?? window.count;
+    window.divisor = total / this.#ranks.worldSize;
+    for (const buffer of window.buffers) {
+      if (this.#reducers.has(buffer) && !this.#isHeld(buffer)) continue;
+      scaleGradients(buffer, reciprocal(own));
+      window.divisor = own;
+    }
+    window.isDone = true;
+  }
+
+  /** What the sum over ranks and micro-batches is divided by. */
+  #total(window: Window): number {
+    return window.weight === null ? this.#ranks.worldSize * window.count : this.#sum(window.weight);
+  }
+
+  #isHeld(buffer: FlatBuffer): boolean {
+    return (this.#held.get(buffer) ?? 0) > 0;
+  }
+
+  /** A number, added up over the ranks. */
+  #sum(value: number): number {
+    const group = this.#group;
+    if (group === undefined || group.worldSize === 1) return value;
+    return tidy(() => {
+      const all = tensor([value], { dtype: "float64" });
+      group.allReduce(all, "sum", 1);
+      return all.item();
+    });
+  }
+
+  #run(loss: Tensor, factor: number, scaleOf: (buffer: FlatBuffer) => number | null): void {
+    const active = [...this.#reducers];
+    const overlaps = this.joined === null;
+    try {
+      for (const [buffer, reducer] of active) {
+        const scale = overlaps ? scaleOf(buffer) : null;
+        reducer.begin(scale !== null, scale ?? 1);
+      }
+      if (factor === 1) loss.backward();
+      else loss.backward(tidy(() => fillInto(empty(loss.storage.device, loss.shape, loss.dtype, "backward"), factor)));
+      for (const [, reducer] of active) reducer.finish();
+    } finally {
+      for (const [, reducer] of active) reducer.end();
+    }
+    if (!overlaps) this.reduceJoined();
+  }
+
+  /** Before a step: gradients that wait are reduced, and those that nobody can reduce are refused. */
+  complete(window: Window): void {
+    if (this.#reducers.size === 0) {
+      if (window.isPartial) this.#close(window, this.#total(window));
+      return;
+    }
+    const own = [...window.buffers].flatMap((buffer) => this.#reducers.get(buffer) ?? []);
+    if (own.some(({ missed }) => missed)) {
+      const { rank, worldSize } = this.#ranks;
+      throw new CollectiveError(
+        `Cannot step: rank ${rank} has gradients from loss.backward(), which are not averaged between the ` +
+          `${worldSize} ranks. Call accelerator.backward(loss) instead`,
+        { rank, op: "step" },
+      );
+    }
+    // The last micro-batch had no backward pass here.
+    if (!window.isPartial) return;
+    this.#ranks.checkFree("step");
+    if (this.joined !== null) return this.reduceJoined();
+    const total = this.#total(window);
+    for (const buffer of window.buffers) {
+      const reducer = this.#reducers.get(buffer);
+      if (reducer?.hasLocal === true && !this.#isHeld(buffer)) reducer.flush(reciprocal(total));
+    }
+    this.#close(window, total);
+  }
+
+  /** Gradients were set to zero. */
+  forgotten(window: Window): void {
+    if (this.#reducers.size === 0) return;
+    for (const buffer of window.buffers) this.#reducers.get(buffer)?.forgive();
+  }
+
+  /** Reduces the windows that close, together with ranks that have no batch left. */
+  reduceJoined(): void {
+    const active = [...this.#reducers];
+    const weights = active.map(([buffer, reducer]) => {
+      const window = this.#windows.get(buffer);
+      if (!reducer.hasLocal || this.#isHeld(buffer)) return null;
+      if (window === undefined || window.count === 0) return 1;
+      return window.closes ? window.weight ?? window.count : null;
+    });
+    if (weights.every((weight) => weight === null)) return;
+    const totals = this.joined!.announce(weights);
+    this.reduceAll(totals);
+    for (const window of new Set(this.#windows.values())) if (window.closes && window.passes > 0) window.isDone = true;
+  }
+
+  /** Reduces what has a weight, in one order on all ranks; a rank that has nothing there takes part with zeros. */
+  reduceAll(totals: readonly (number | null)[]): void {
+    [...this.#reducers.values()].forEach((reducer, i) => {
+      const total = totals[i];
+      if (total === null) return;
+      if (reducer.hasLocal) reducer.flush(reciprocal(total));
+      else noGrad(() => reducer.shadow(reciprocal(total)));
+    });
+  }
+}
