@@ -37,10 +37,18 @@ import "./ffi/prefetch.ts";
 
 export { Accelerator, type AcceleratorOptions } from "./src/accelerator/accelerator.ts";
 export type { ProjectOptions, SaveStateOptions, StateHook, StateHookHandle } from "./src/accelerator/checkpoints.ts";
+export { LocalSGD, type LocalSGDOptions } from "./src/accelerator/local_sgd.ts";
 export type { Logger, LoggerOptions, LogLevel, LogOptions, LogRecord } from "./src/accelerator/logger.ts";
+export {
+  findExecutableBatchSize,
+  type FindExecutableBatchSizeOptions,
+  setSeed,
+  type SetSeedOptions,
+} from "./src/accelerator/utilities.ts";
 export { defaultDevice, device, type DeviceName, devices, setDefaultDevice } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";
+export { launch, type LaunchOptions } from "./src/launch/from_code.ts";
 export { type MemoryStats, memoryStats } from "./src/memory_stats.ts";
 export { enableGrad, noGrad } from "./src/core/op.ts";
 export { manualSeed } from "./src/core/random.ts";

@@ -28,6 +28,7 @@ export const ENVIRONMENT = {
   ACCELERATE_GPU_IDS: "launch: GPUs to use, by index",
   ACCELERATE_MAIN_PROCESS_IP: "launch: address of the key-value store",
   ACCELERATE_MAIN_PROCESS_PORT: "launch: port of the key-value store",
+  ACCELERATE_LAUNCH_CALL: "which call of launch() in the program started this process",
   DENO_V8_FLAGS: "flags of V8; launch sets the size of its young generation when this is unset",
   MALLOC_ARENA_MAX: "malloc areas of the C library; launch sets 1 when this is unset",
   CUDA_VISIBLE_DEVICES: "GPUs that this process may see",

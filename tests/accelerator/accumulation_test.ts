@@ -1,0 +1,452 @@
+// Accumulation of gradients: rows GA-1 to GA-13 of Accelerate's behaviour.
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Accelerator, arange, data, nn, optim, Tensor, tensor, zeros } from "../../mod.ts";
+import fixtures from "../golden/accelerate_regression.json" with { type: "json" };
+import { assertClose } from "../_support/close.ts";
+import { shownOn } from "../_support/ranks.ts";
+
+/** One weight, whose gradient is the loss's factor. */
+class Weight extends nn.Module {
+  readonly weight: nn.Parameter;
+
+  constructor(value = 0) {
+    super();
+    this.weight = new nn.Parameter(tensor([value]));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.weight.mul(x);
+  }
+}
+
+function sgd(model: nn.Module, lr = 1): optim.SGD {
+  return new optim.SGD(model.parameters(), { lr });
+}
+
+const near = (a: unknown, b: number, tolerance: number): void => {
+  assert(typeof a === "number" && Math.abs(a - b) <= tolerance, `${a}, expected ${b}`);
+};
+
+Deno.test("GA-6: four micro-batches make the step of the full batch", async () => {
+  const accelerator = new Accelerator({ gradientAccumulationSteps: 4 });
+  const model = new Weight();
+  const optimizer = sgd(model, 0.02);
+  const x = arange(8).add(1);
+  const loader = new data.DataLoader(new data.TensorDataset(x, x.mul(2)), { batchSize: 2 });
+  await accelerator.prepare(model, optimizer, loader);
+  for await (const [input, target] of loader) {
+    accelerator.accumulate(model, () => {
+      accelerator.backward(nn.functional.mseLoss(model.forward(input), target));
+      optimizer.step();
+      optimizer.zeroGrad();
+    });
+  }
+  assertClose(model.weight, [2.04], { rtol: 1e-6 }); // float32 rounding
+});
+
+// B4.
+Deno.test("GA-8, B4: a short last window is weighted by its real size", async () => {
+  for (const style of ["step, then zeroGrad", "zeroGrad first", "using"]) {
+    const accelerator = new Accelerator({ gradientAccumulationSteps: 4 });
+    const model = new Weight();
+    const optimizer = sgd(model);
+    const loader = new data.DataLoader(new data.TensorDataset(arange(6)), { batchSize: 1 });
+    await accelerator.prepare(model, optimizer, loader);
+    const weights: number[] = [];
+    const step = (): void => {
+      if (style === "zeroGrad first") optimizer.zeroGrad();
+      accelerator.backward(model.forward(tensor([1])).sum());
+      optimizer.step();
+      if (style !== "zeroGrad first") optimizer.zeroGrad();
+      weights.push(model.weight.data()[0] as number);
+    };
+    for (let epoch = 0; epoch < 2; epoch++) {
+      for await (const _ of loader) {
+        if (style === "using") {
+          using _region = accelerator.accumulate(optimizer);
+          step();
+        } else {
+          accelerator.accumulate(model, step);
+        }
+      }
+    }
+    assertEquals(weights, [0, 0, 0, -1, -1, -2, -2, -2, -2, -3, -3, -4], style);
+  }
+});
+
+// B5.
+Deno.test("GA-9, B5: leaving a nested loop, or forgetting its iterator, does not change when gradients are complete", async () => {
+  const accelerator = new Accelerator({ gradientAccumulationSteps: 4 });
+  const model = new Weight();
+  const optimizer = sgd(model);
+  const loader = new data.DataLoader(new data.TensorDataset(arange(6)), { batchSize: 1 });
+  const evaluation = new data.DataLoader(new data.TensorDataset(arange(6)), { batchSize: 2 });
+  await accelerator.prepare(model, optimizer, loader, evaluation);
+  const flags: boolean[][] = [];
+  for (let epoch = 0; epoch < 3; epoch++) {
+    const own: boolean[] = [];
+    let i = 0;
+    for await (const _ of loader) {
+      accelerator.accumulate(model, () => {
+        accelerator.backward(model.forward(tensor([1])).sum());
+        optimizer.step();
+        optimizer.zeroGrad();
+      });
+      own.push(accelerator.syncGradients);
+      if (i++ !== 2) continue;
+      if (epoch === 0) { for await (const _ of evaluation) break; }
+      else if (epoch === 1) { for await (const _ of evaluation) void 0; }
+      else await evaluation[Symbol.asyncIterator]().next();
+    }
+    flags.push(own);
+  }
+  const expected = [false, false, false, true, false, true];
+  assertEquals(flags, [expected, expected, expected]);
+  assertEquals(model.weight.toArray(), [-6]);
+});
+
+// B6.
+Deno.test("GA-10, B6: two models that are trained in turns each have their own window", async () => {
+  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const [d, g] = [new Weight(), new Weight()];
+  const [optimizerD, optimizerG] = [sgd(d), sgd(g)];
+  const loader = new data.DataLoader(new data.TensorDataset(arange(8)), { batchSize: 1 });
+  await accelerator.prepare(d, g, optimizerD, optimizerG, loader);
+  const flags: [boolean[], boolean[]] = [[], []];
+  for await (const _ of loader) {
+    [[d, optimizerD] as const, [g, optimizerG] as const].forEach(([model, optimizer], which) => {
+      accelerator.accumulate(model, () => {
+        accelerator.backward(model.forward(tensor([1])).sum());
+        flags[which].push(accelerator.syncGradients);
+        optimizer.step();
+        optimizer.zeroGrad();
+      });
+    });
+  }
+  const every = [false, true, false, true, false, true, false, true];
+  assertEquals(flags, [every, every]);
+  assertEquals([d.weight.toArray(), g.weight.toArray()], [[-4], [-4]]);
+});
+
+Deno.test("GA-11: while gradients are accumulated, step() and zeroGrad() do nothing and clipping only measures", async () => {
+  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const model = new Weight(5);
+  const optimizer = sgd(model);
+  await accelerator.prepare(model, optimizer);
+  const norms: number[] = [];
+  const micro = (): void => {
+    accelerator.backward(model.forward(tensor([3])).sum());
+    norms.push(accelerator.clipGradNorm(model.parameters(), 1).item());
+    accelerator.clipGradValue(model.parameters(), 0.25);
+    optimizer.step();
+  };
+  accelerator.accumulate(model, () => {
+    micro();
+    optimizer.zeroGrad();
+    assert(model.weight.grad !== null);
+    assertEquals([model.weight.toArray(), model.weight.grad.toArray()], [[5], [3]]);
+  });
+  accelerator.accumulate(model, () => {
+    micro();
+    assertEquals(model.weight.toArray(), [4.75]);
+    optimizer.zeroGrad();
+    assert(model.weight.grad === null);
+  });
+  assertEquals(norms, [3, 3]);
+});
+
+// B8.
+Deno.test("GA-13, B8: the number of steps may change, and two Accelerators do not disturb each other", async () => {
+  const [first, second] = [new Accelerator({ gradientAccumulationSteps: 4 }), new Accelerator()];
+  assertEquals([first.gradientAccumulationSteps, second.gradientAccumulationSteps], [4, 1]);
+  const [a, b] = [new Weight(), new Weight()];
+  const [optimizerA, optimizerB] = [sgd(a), sgd(b)];
+  await first.prepare(a, optimizerA);
+  await second.prepare(b, optimizerB);
+  const flags: boolean[] = [];
+  for (let i = 0; i < 3; i++) {
+    if (i === 1) first.gradientAccumulationSteps = 2;
+    using _a = first.accumulate(a);
+    using _b = second.accumulate(b);
+    first.backward(a.forward(tensor([1])).sum());
+    second.backward(b.forward(tensor([1])).sum());
+    flags.push(first.syncGradients, second.syncGradients);
+    for (const optimizer of [optimizerA, optimizerB]) {
+      optimizer.step();
+      optimizer.zeroGrad();
+    }
+  }
+  assertEquals(flags, [false, true, true, true, false, true]);
+  assertEquals([a.weight.toArray(), b.weight.toArray()], [[-1], [-3]]);
+  await first.end();
+  second.backward(b.forward(tensor([1])).sum());
+  optimizerB.step();
+  assertEquals(b.weight.toArray(), [-4]);
+  assertThrows(() => first.gradientAccumulationSteps = 0, RangeError, "must be a positive integer");
+  assertThrows(() => second.accumulate(new Weight()), Error, "prepare() the model and its optimizer first");
+});
+
+Deno.test("several losses in a micro-batch, a micro-batch without one, and windows of async functions", async () => {
+  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const model = new Weight();
+  const optimizer = sgd(model);
+  await accelerator.prepare(model, optimizer);
+  const backward = (factor: number): void => accelerator.backward(model.forward(tensor([factor])).sum());
+  const end = (): void => {
+    optimizer.step();
+    optimizer.zeroGrad();
+  };
+  for (const factor of [1, 3]) {
+    await accelerator.accumulate(model, async () => {
+      backward(factor);
+      await Promise.resolve();
+      backward(10 * factor);
+      end();
+    });
+  }
+  // The mean of 11 and 33.
+  assertEquals(model.weight.toArray(), [-22]);
+  accelerator.accumulate(model, () => (backward(4), end()));
+  // The loss of the second was not finite, so the program left it out: the step still has the first.
+  accelerator.accumulate(model, end);
+  assertEquals(model.weight.toArray(), [-24]);
+  // A function that throws ends its region.
+  assertThrows(() => accelerator.accumulate(model, () => assert(false)));
+  accelerator.accumulate(model, () => (backward(8), end()));
+  assertEquals(model.weight.toArray(), [-28]);
+});
+
+Deno.test("without accumulate(), backward divides by the number of steps, as Accelerate does", async () => {
+  const accelerator = new Accelerator({ gradientAccumulationSteps: 4 });
+  const model = new Weight();
+  await accelerator.prepare(model);
+  accelerator.backward(model.forward(tensor([2])).sum());
+  assertEquals(model.weight.grad!.toArray(), [0.5]);
+  const frozen = new Accelerator({ gradientAccumulation: { syncWithDataLoader: false }, gradientAccumulationSteps: 4 });
+  const other = new Weight();
+  const loader = new data.DataLoader(new data.TensorDataset(arange(6)), { batchSize: 1 });
+  await frozen.prepare(other, loader);
+  const flags: boolean[] = [];
+  for (let epoch = 0; epoch < 2; epoch++) {
+    for await (const _ of loader) frozen.accumulate(other, () => flags.push(frozen.syncGradients));
+  }
+  assertEquals(flags, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].map((count) => count % 4 === 0));
+});
+
+const TOKENS = `
+  const [size, steps] = Deno.args.map(Number);
+  const accelerator = new Accelerator({ gradientAccumulationSteps: steps });
+  class Tokens extends data.Dataset {
+    length = 8;
+    get(index) { return index; }
+  }
+  const collate = (samples) => {
+    const ids = samples.flatMap((i) => Array.from({ length: i + 1 }, (_, k) => k + 1));
+    return [tensor(ids).unsqueeze(1), tensor(ids.map((id) => id % 2), { dtype: "int64" }), ids.length];
+  };
+  const model = new nn.Linear(1, 2, { bias: false });
+  model.loadStateDict({ weight: tensor([[0.1], [-0.2]]) });
+  const optimizer = new optim.SGD(model.parameters(), { lr: 0.08 });
+  const loader = new data.DataLoader(new Tokens(), { batchSize: size, collate });
+  await accelerator.prepare(model, optimizer, loader);
+  let updates = 0;
+  for await (const [x, y, count] of loader) {
+    accelerator.accumulate(model, () => {
+      const normalizer = updates % 2 === 0 ? count : tensor(count);
+      accelerator.backward(nn.functional.crossEntropy(model.forward(x), y, { reduction: "sum" }), { normalizer });
+      optimizer.step();
+      optimizer.zeroGrad();
+    });
+    if (accelerator.syncGradients) updates++;
+  }
+  show([updates, model.weight.reshape([-1])]);
+  await accelerator.end();
+`;
+
+for (const [world, size, steps] of [[1, 4, 2], [1, 2, 4], [2, 2, 2], [2, 4, 1], [2, 1, 4], [1, 8, 1]]) {
+  Deno.test(`GA-7: the token-weighted gradient is exact with ${world} ranks, batches of ${size}, ${steps} steps`, async () => {
+    const shown = await shownOn(world, TOKENS.replace("Deno.args.map(Number)", `[${size}, ${steps}]`));
+    assertEquals(shown.length, world);
+    for (const [[updates, [a, b]]] of shown as [number, [number, number]][][]) {
+      assertEquals(updates, 1);
+      // Seven digits are given.
+      near(a, 0.0257606, 2e-7);
+      near(b, -0.1257606, 2e-7);
+    }
+  });
+}
+
+Deno.test("a normalizer works without accumulate(), of no tokens at all, and not beside losses without one", async () => {
+  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const model = new Weight();
+  const optimizer = sgd(model);
+  await accelerator.prepare(model, optimizer);
+  const alone = new Accelerator();
+  const other = new Weight();
+  await alone.prepare(other);
+  alone.backward(other.forward(tensor([6])).sum(), { normalizer: 3 });
+  assertEquals(other.weight.grad!.toArray(), [2]);
+  for (let i = 0; i < 2; i++) {
+    accelerator.accumulate(model, () => {
+      accelerator.backward(model.forward(zeros([1])).sum(), { normalizer: 0 });
+      optimizer.step();
+      optimizer.zeroGrad();
+    });
+  }
+  assertEquals(model.weight.toArray(), [0]);
+  assertThrows(() => alone.backward(other.forward(tensor([1])).sum(), { normalizer: -1 }), RangeError, "at least 0");
+  accelerator.accumulate(model, () => accelerator.backward(model.forward(tensor([1])).sum(), { normalizer: 2 }));
+  assertThrows(
+    () => accelerator.accumulate(model, () => accelerator.backward(model.forward(tensor([1])).sum())),
+    Error,
+    "give one to every backward() or to none",
+  );
+});
+
+// y = a x + b, all of whose gradients a rank can compute for the data of all ranks.
+const LINE = `
+  const accelerator = new Accelerator(OPTIONS);
+  const model = new nn.Linear(1, 1);
+  model.loadStateDict({ weight: tensor([[0.3]]), bias: tensor([-0.1]) });
+  const reference = new nn.Linear(1, 1);
+  reference.loadStateDict(model.stateDict());
+  const x = arange(80).mul(0.1).sin().unsqueeze(1);
+  const y = x.mul(2).add(1);
+  const gradients = (module) => module.parameters().map((p) => p.grad === null ? null : p.grad.item());
+  const equal = (a, b) => a.every((v, i) => v !== null && b[i] !== null && Math.abs(v - b[i]) <= 1e-6 * Math.max(1, Math.abs(v)));
+  const { rank = accelerator.processIndex, world = accelerator.numProcesses } = {};
+  const rows = (t, i, r, size) => t.narrow(0, (i * world + r) * size, size);
+  const mse = nn.functional.mseLoss;
+`;
+
+Deno.test("GA-1, GA-2: inside noSync() gradients are this rank's, after it they are those of all", async () => {
+  const script = `${LINE.replace("OPTIONS", "")}
+    await accelerator.prepare(model);
+    const baseline = () => {
+      // The mean over ranks of the sums so far.
+      reference.zeroGrad();
+      for (const i of seen) for (let r = 0; r < world; r++) {
+        mse(reference.forward(rows(x, i, r, 4)), rows(y, i, r, 4)).div(world).backward();
+      }
+    };
+    let seen = [];
+    const flags = [];
+    for (let i = 0; i < 3; i++) {
+      seen.push(i);
+      const step = () => accelerator.backward(mse(model.forward(rows(x, i, rank, 4)), rows(y, i, rank, 4)));
+      if (i % 2 === 0) accelerator.noSync(model, step);
+      else step();
+      baseline();
+      flags.push(equal(gradients(model), gradients(reference)));
+      if (i % 2 === 1) { model.zeroGrad(); seen = []; }
+    }
+    show(flags);
+    await accelerator.end();
+  `;
+  assertEquals(await shownOn(1, script), [[[true, true, true]]]);
+  assertEquals(await shownOn(2, script), [[[false, true, false]], [[false, true, false]]]);
+});
+
+Deno.test("GA-3: three backward passes in noSync(), the last with triggerSyncInBackward()", async () => {
+  const script = `${LINE.replace("OPTIONS", "")}
+    await accelerator.prepare(model);
+    const losses = accelerator.noSync(model, () =>
+      [0, 1, 2].map((i) => mse(model.forward(rows(x, i, rank, 4)), rows(y, i, rank, 4))));
+    const flags = [];
+    using _ = accelerator.noSync(model);
+    for (const i of [0, 1, 2]) {
+      if (i === 2) accelerator.triggerSyncInBackward(model, () => accelerator.backward(losses[i]));
+      else accelerator.backward(losses[i]);
+      for (let r = 0; r < world; r++) mse(reference.forward(rows(x, i, r, 4)), rows(y, i, r, 4)).div(world).backward();
+      flags.push(equal(gradients(model), gradients(reference)));
+    }
+    show(flags);
+    await accelerator.end();
+  `;
+  assertEquals(await shownOn(2, script), [[[false, false, true]], [[false, false, true]]]);
+});
+
+for (const split of [false, true]) {
+  for (const dispatch of [false, true]) {
+    for (const each of [false, true]) {
+      Deno.test(`GA-4: gradients are equal when they are complete; split ${split}, dispatch ${dispatch}, each ${each}`, async () => {
+        const options = `{ gradientAccumulationSteps: 2, gradientAccumulation: { syncEachBatch: ${each} },
+          dataLoader: { splitBatches: ${split}, dispatchBatches: ${dispatch} } }`;
+        const [[flags], [other]] = await shownOn(
+          2,
+          `${LINE.replace("OPTIONS", options)}
+          const optimizer = new optim.SGD(model.parameters(), { lr: 0 });
+          const loader = new data.DataLoader(new data.TensorDataset(x, y), { batchSize: 16 });
+          await accelerator.prepare(model, optimizer, loader);
+          const flags = [];
+          let i = 0;
+          const size = ${split ? 8 : 16};
+          for await (const [a, b] of loader) {
+            accelerator.accumulate(model, () => {
+              accelerator.backward(mse(model.forward(a), b));
+              const all = gradients(model);
+              // The sum over the ranks and micro-batches so far, of which the last round is filled from the beginning.
+              for (let r = 0; r < world; r++) {
+                // Rank 0 hands out the last 16 in equal parts.
+                const own = ${dispatch && !split} && i === 2 ? 8 : size;
+                const first = i * world * size + r * own;
+                const take = (t) => t.narrow(0, first < 80 ? first : first - 80, own);
+                mse(reference.forward(take(x)), take(y)).div(world).backward();
+              }
+              const own = gradients(reference).map((g) => accelerator.syncGradients ? g / (i % 2 + 1) : g);
+              flags.push(equal(all, own));
+              optimizer.step();
+              optimizer.zeroGrad();
+              if (accelerator.syncGradients) reference.zeroGrad();
+            });
+            i++;
+          }
+          show(flags);
+          await accelerator.end();
+        `,
+        ) as boolean[][][];
+        const count = split ? 5 : 3;
+        assertEquals(flags, Array.from({ length: count }, (_, i) => each || i % 2 === 1 || i === count - 1));
+        assertEquals(other, flags);
+      });
+    }
+  }
+}
+
+const { sequential_sgd: expectedLines } = fixtures;
+for (const [name, { a, b }] of Object.entries(expectedLines)) {
+  const [, n, size] = /^n(\d+)_bs(\d+)_/.exec(name)!.map(Number);
+  Deno.test(`GA-12: ${n} samples in batches of ${size}: 1 and 2 ranks, with and without accumulation, reach the same line`, async () => {
+    const script = (batch: number, steps: number): string => `
+      const { x, y } = (await import("${new URL("../golden/accelerate_regression.json", import.meta.url)}",
+        { with: { type: "json" } })).default.regression_len${n}_seed42;
+      const accelerator = new Accelerator({ gradientAccumulationSteps: ${steps} });
+      class Line extends nn.Module {
+        a = new nn.Parameter(tensor(0));
+        b = new nn.Parameter(tensor(0));
+        forward(x) { return x.mul(this.a).add(this.b); }
+      }
+      const model = new Line();
+      const optimizer = new optim.SGD(model.parameters(), { lr: 0.1 });
+      const loader = new data.DataLoader(new data.TensorDataset(tensor(x), tensor(y)), { batchSize: ${batch} });
+      await accelerator.prepare(model, optimizer, loader);
+      for (let epoch = 0; epoch < 3; epoch++) {
+        for await (const [input, target] of loader) {
+          accelerator.accumulate(model, () => {
+            optimizer.zeroGrad();
+            accelerator.backward(nn.functional.mseLoss(model.forward(input), target));
+            optimizer.step();
+          });
+        }
+      }
+      show([model.a, model.b]);
+      await accelerator.end();
+    `;
+    for (const [world, steps] of [[1, 1], [2, 1], [1, 2], [2, 2]]) {
+      for (const [[gotA, gotB]] of await shownOn(world, script(size / world / steps, steps)) as number[][][]) {
+        near(gotA, a, 2e-6);
+        near(gotB, b, 2e-6);
+      }
+    }
+  });
+}
