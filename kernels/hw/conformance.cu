@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hw/async_copy.h"
+#include "hw/conformance_arrays.h"
 #include "hw/cuda.h"
 #include "hw/mma.h"
 
@@ -12,39 +13,6 @@ namespace hw {
 namespace {
 
 constexpr int kWarp = 32;
-
-// Device memory with a copy of `values`.
-template <class T>
-class DeviceArray {
- public:
-  explicit DeviceArray(const std::vector<T>& values) : count_(values.size()) {
-    cudaMalloc(&address_, count_ * sizeof(T));
-    cudaMemcpy(address_, values.data(), count_ * sizeof(T), cudaMemcpyHostToDevice);
-  }
-  ~DeviceArray() { cudaFree(address_); }
-  DeviceArray(const DeviceArray&) = delete;
-  T* get() const { return address_; }
-  // What the kernels before have left; `valid` becomes false when one failed.
-  std::vector<T> read(bool* valid) const {
-    std::vector<T> values(count_);
-    *valid = cudaDeviceSynchronize() == cudaSuccess &&
-             cudaMemcpy(values.data(), address_, count_ * sizeof(T), cudaMemcpyDeviceToHost) == cudaSuccess;
-    return values;
-  }
-
- private:
-  T* address_ = nullptr;
-  size_t count_;
-};
-
-template <class T>
-int countDifferences(const DeviceArray<T>& actual, const std::vector<T>& expected) {
-  bool valid;
-  const std::vector<T> values = actual.read(&valid);
-  int count = valid ? 0 : 1;
-  for (size_t i = 0; i < expected.size(); ++i) count += values[i] == expected[i] ? 0 : 1;
-  return count;
-}
 
 // ldmatrix. Rows lie 48 bytes apart and in another order than the lanes, so that an address is taken from the right lane.
 constexpr int kRowElements = 24;
@@ -101,12 +69,6 @@ __global__ void mmaKernel(const uint32_t* a, const uint32_t* b, const float* c, 
     if constexpr (kElement == Element::kFloat16) mmaFloat16(sums, part_a, part_b);
   }
   for (int i = 0; i < 4; ++i) d[(row + i / 2 * 8) * 8 + rest * 2 + i % 2] = sums[i];
-}
-
-uint32_t bitsOf(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits;
 }
 
 // Bits of a small integer.

@@ -11,7 +11,9 @@ struct ConformanceCheck {
   int (*countFailures)();  // wrong results; at least 1 when the GPU reports an error
 };
 
+// Primitives of sm_80, and those of sm_90a.
 const std::vector<ConformanceCheck>& conformanceChecks();
+const std::vector<ConformanceCheck>& hopperChecks();
 
 }  // namespace hw
 #endif  // AX_HW_CONFORMANCE_H_

@@ -6,6 +6,7 @@
 // - AX_SHARED(type, name, [n][m]): a variable in shared memory; the dimensions may be left out.
 // - AX_DYNAMIC_SHARED(name): the shared memory whose size the launch chooses, as bytes aligned to 1,024.
 // - AX_MAX_THREADS(threads, blocks): __launch_bounds__.
+// - AX_HW_INLINE: a function for host and device.
 // - hw::launch(kernel, grid, block, shared_bytes, stream, arguments...): what <<<>>> does; returns its error.
 //
 // Instructions without a word in the language are functions of namespace hw, one header for each group in this folder, the only place
@@ -18,6 +19,7 @@
 #define AX_SHARED(type, name, ...) __shared__ type name __VA_ARGS__
 #define AX_DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
 #define AX_MAX_THREADS(...) __launch_bounds__(__VA_ARGS__)
+#define AX_HW_INLINE __host__ __device__ __forceinline__
 
 namespace hw {
 

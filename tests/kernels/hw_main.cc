@@ -1,5 +1,5 @@
 // Prints one line for each check of kernels/hw/conformance.cu and, for an emulated GPU, for each misuse that it must find: its name, a tab,
-// and how many results are wrong. On a real GPU: nvcc -std=c++17 -arch=native -I kernels -x cu kernels/hw/conformance.cu tests/kernels/hw_main.cc
+// and how many results are wrong.
 #include <stdio.h>
 
 #include "hw/async_copy.h"
@@ -103,6 +103,9 @@ void checkMisuse() {
 
 int main() {
   for (const hw::ConformanceCheck& check : hw::conformanceChecks()) printf("%s\t%d\n", check.primitive, check.countFailures());
+#ifndef AX_WITHOUT_HOPPER
+  for (const hw::ConformanceCheck& check : hw::hopperChecks()) printf("%s\t%d\n", check.primitive, check.countFailures());
+#endif
 #ifndef __CUDACC__
   checkMisuse();
 #endif

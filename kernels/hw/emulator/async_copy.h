@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "hw/emulator/machine.h"
+#include "hw/emulator/mutation.h"
 
 namespace hw {
 namespace emulator {
-
-constexpr int kPoison = 0xff;  // NaN in every floating dtype, -1 as an integer
 
 inline void land(const std::vector<PendingCopy>& copies) {
   for (const PendingCopy& copy : copies) {
@@ -18,6 +17,11 @@ inline void land(const std::vector<PendingCopy>& copies) {
 }
 
 }  // namespace emulator
+
+// The place in dynamic shared memory, counted from its start.
+inline uint32_t sharedAddress(const void* pointer) {
+  return static_cast<uint32_t>(static_cast<const unsigned char*>(pointer) - emulator::currentThread().block->dynamic_shared);
+}
 
 template <int kBytes>
 void copyAsync(void* to, const void* from, uint32_t source_bytes = kBytes) {
@@ -36,7 +40,8 @@ inline void commitCopies() {
 }
 
 template <int kOpen>
-void waitForCopies() {
+__attribute__((always_inline)) inline void waitForCopies() {
+  if (emulator::isDropped("waitForCopies")) return;
   auto& groups = emulator::currentThread().copy_groups;
   if (groups.size() <= kOpen) return;
   const auto end = groups.end() - kOpen;
@@ -44,7 +49,7 @@ void waitForCopies() {
   groups.erase(groups.begin(), end);
 }
 
-inline void waitForAllCopies() {
+inline __attribute__((always_inline)) void waitForAllCopies() {
   commitCopies();
   waitForCopies<0>();
 }

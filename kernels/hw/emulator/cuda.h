@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "hw/emulator/machine.h"
+#include "hw/emulator/mutation.h"
 #include "hw/emulator/runtime.h"
 #include "hw/emulator/types.h"
 
@@ -23,6 +24,7 @@
 #define __align__(bytes) alignas(bytes)
 #define __grid_constant__
 #define AX_MAX_THREADS(...)
+#define AX_HW_INLINE inline
 
 #define threadIdx (::hw::emulator::currentThread().index)
 #define blockIdx (::hw::emulator::currentThread().block->index)
@@ -37,11 +39,13 @@ constexpr int warpSize = 32;
 #define AX_DYNAMIC_SHARED(name) unsigned char* const name = ::hw::emulator::currentThread().block->dynamic_shared
 
 // Synchronisation.
-inline void __syncthreads() {
+inline __attribute__((always_inline)) void __syncthreads() {
+  if (hw::emulator::isDropped("__syncthreads")) return;
   const dim3& size = blockDim;
   hw::emulator::barrier(0, size.x * size.y * size.z);
 }
-inline void __syncwarp(uint32_t mask = 0xffffffff) {
+inline __attribute__((always_inline)) void __syncwarp(uint32_t mask = 0xffffffff) {
+  if (hw::emulator::isDropped("__syncwarp")) return;
   const char nothing = 0;
   hw::emulator::meet(mask, &nothing, 1, "__syncwarp");
 }

@@ -11,9 +11,16 @@
 namespace hw::emulator {
 namespace {
 
-constexpr int kPoison = 0xff;  // NaN in every floating dtype, -1 as an integer
 constexpr size_t kMaxResidentBlocks = 3;
 constexpr unsigned kBarriers = 16;
+constexpr uint32_t kEarlyLanding = 8;  // one step in so many lets a load of a tile land before it must
+
+// Empty groups of copies may be left, for a pipeline closes one in every turn.
+bool hasWorkUnderWay(const Thread& thread) {
+  const auto is_open = [](const auto& groups) { return std::any_of(groups.begin(), groups.end(), [](auto& group) { return !group.empty(); }); };
+  return !thread.open_copies.empty() || !thread.open_stores.empty() || !thread.open_products.empty() || is_open(thread.copy_groups) ||
+         is_open(thread.store_groups) || is_open(thread.product_groups);
+}
 
 uint64_t& generator() {
   static uint64_t state = [] {
@@ -221,10 +228,28 @@ void Machine::retire(Block* block) {
   resident_.erase(std::find_if(resident_.begin(), resident_.end(), [=](auto& known) { return known.get() == block; }));
 }
 
+bool Machine::hasLandings() const {
+  return std::any_of(resident_.begin(), resident_.end(), [](auto& block) { return !block->landings.empty(); });
+}
+
+// Lets one load of a tile land, of any block.
+void Machine::landOne() {
+  if (!hasLandings()) return;
+  Block* block;
+  do {
+    block = resident_[randomBelow(static_cast<uint32_t>(resident_.size()))].get();
+  } while (block->landings.empty());
+  const uint32_t chosen = randomBelow(static_cast<uint32_t>(block->landings.size()));
+  const PendingWork landing = std::move(block->landings[chosen]);
+  block->landings.erase(block->landings.begin() + chosen);
+  landing();
+}
+
 bool Machine::step() {
   if (launches_.empty()) return false;
   makeResident();
-  if (ready_.empty()) {
+  if (ready_.empty() || randomBelow(kEarlyLanding) == 0) landOne();
+  if (ready_.empty() && !hasLandings()) {
     abandon("deadlock: " + describeWaiting());
     return true;
   }
@@ -242,12 +267,16 @@ bool Machine::step() {
     yields_in_row_ = thread->is_yielding ? yields_in_row_ + 1 : 0;
     thread->is_yielding = false;
     if (!thread->is_done) continue;
-    if (!thread->open_copies.empty() || !thread->copy_groups.empty()) {
-      abandon("a thread ended before its asynchronous copies");
+    if (hasWorkUnderWay(*thread)) {
+      abandon("a thread ended before its asynchronous copies, stores or products");
       return true;
     }
     giveStack(thread->stack);
     if (--thread->block->unfinished == 0) {
+      if (!thread->block->landings.empty()) {
+        abandon("a block ended before its loads of tiles");
+        return true;
+      }
       retire(thread->block);
       break;
     }

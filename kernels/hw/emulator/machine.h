@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -24,6 +25,7 @@ struct Block;
 struct Thread;
 
 constexpr unsigned kWarpSize = 32;
+constexpr int kPoison = 0xff;  // NaN in every floating dtype, -1 as an integer
 constexpr size_t kMaxExchangedBytes = 64;
 
 // Threads that wait for the same thing.
@@ -58,6 +60,9 @@ struct PendingCopy {
   uint32_t bytes, source_bytes;
 };
 
+// Work that the thread has begun and that happens when it waits for it.
+using PendingWork = std::function<void()>;
+
 struct Thread {
   Block* block = nullptr;
   uint3 index{};
@@ -66,7 +71,11 @@ struct Thread {
   char* stack = nullptr;
   bool is_done = false, is_yielding = false;
   const char* waits_for = nullptr;
+  bool has_fenced_products = false;
   std::vector<PendingCopy> open_copies;                 // not committed yet
+  std::vector<PendingWork> open_stores, open_products;
+  std::vector<std::vector<PendingWork>> store_groups, product_groups;
+  std::map<float*, std::vector<float>> product_sums;    // what accumulators hold while products are under way
   std::vector<std::vector<PendingCopy>> copy_groups;    // committed, the oldest first
 };
 
@@ -95,6 +104,8 @@ struct Block {
   std::vector<SharedVariable> shared_variables;
   std::vector<std::unique_ptr<char[]>> shared_memory;
   unsigned char* dynamic_shared = nullptr;
+  std::vector<PendingWork> landings;  // loads of tiles that have not landed
+  WaitList phase_waiters;
   unsigned unfinished = 0;
 };
 
@@ -149,6 +160,8 @@ class Machine {
   friend void threadEntry();
 
   void makeResident();
+  void landOne();
+  bool hasLandings() const;
   void run(Thread* thread);
   void retire(Block* block);
   void abandon(const std::string& message);
