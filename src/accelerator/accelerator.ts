@@ -24,6 +24,7 @@ import { ObservingMethods, type ObservingParts } from "./observing_methods.ts";
 import { PartialGradients } from "./partial_gradients.ts";
 import { Ranks } from "./ranks.ts";
 import { Registry } from "./registry.ts";
+import { RunTrace } from "./run_trace.ts";
 import { isScheduler, Schedulers, type SchedulerStepping } from "./schedulers.ts";
 
 /** How the processes of the job work together. */
@@ -82,6 +83,7 @@ export class Accelerator extends ObservingMethods {
   override readonly parts: AcceleratorParts;
   override readonly projectDir: string | undefined;
   readonly #gradients: Gradients;
+  readonly #trace: RunTrace | undefined;
 
   /**
    * Reads the environment; opens no connection.
@@ -137,6 +139,7 @@ export class Accelerator extends ObservingMethods {
         isMainProcess: this.isMainProcess,
       }),
     };
+    this.#trace = RunTrace.fromEnvironment({ ...this.parts, links: gradients.links });
     this.gradientAccumulationSteps = readAccelerateEnvironment().gradientAccumulationSteps ??
       options.gradientAccumulationSteps ?? 1;
   }
@@ -173,6 +176,7 @@ export class Accelerator extends ObservingMethods {
         schedulers.prepare(object);
       }
     }
+    this.#trace?.watch();
     return objects;
   }
 
@@ -205,6 +209,7 @@ export class Accelerator extends ObservingMethods {
    * @throws {CollectiveError} When a rank died, or does not call the same.
    */
   backward(loss: Tensor, options?: AcceleratorBackwardOptions): void {
+    this.#trace?.noteLoss(loss);
     this.#gradients.backward(loss, options?.normalizer);
   }
 
@@ -313,6 +318,7 @@ export class Accelerator extends ObservingMethods {
   /** Ends the job: finishes trackers and checkpoints, waits for every rank and leaves the group. */
   override async end(): Promise<void> {
     const { ranks, gradients, loaders, trackers } = this.parts;
+    this.#trace?.finish();
     await trackers.finish();
     await this.flush();
     for (const loader of loaders.prepared) await loader.close();

@@ -92,6 +92,11 @@ export class Checkpoints {
     return this.#iteration;
   }
 
+  /** Whether checkpoints without a directory are numbered. */
+  get isNumbering(): boolean {
+    return this.#folder !== undefined;
+  }
+
   get #folder(): string | undefined {
     const { projectDir, project } = this.#context;
     return project.automaticCheckpointNaming === true ? `${projectDir}/checkpoints` : undefined;

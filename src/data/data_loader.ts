@@ -140,6 +140,11 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
     return new whole(count, this.#share, this.#shard, this.#dealing).lengthOf(rank);
   }
 
+  /** The epoch of the iteration that runs or was left, else of the next one. */
+  get epoch(): number {
+    return this.#current?.epoch ?? this.#epoch;
+  }
+
   /** Chooses the order of the next iteration; by itself it counts up. */
   setEpoch(epoch: number): void {
     checkEpoch(epoch);
