@@ -69,8 +69,8 @@ Deno.test("verify-resume stops where it is told, also at the end of an epoch", a
 
 Deno.test("verify-resume finds what a script forgets, and what is random in it", async () => {
   const forgotten = await verify(script({ setup: "await accelerator.prepare(model, optimizer, loader);" }), [
-    "--seed",
-    "1",
+    "--stop-at",
+    "3",
   ]);
   assertEquals(forgotten.code, 1);
   assertMatch(
