@@ -43,7 +43,7 @@ export {
   setSeed,
   type SetSeedOptions,
 } from "./src/accelerator/utilities.ts";
-export { device, type DeviceName, devices } from "./src/core/device.ts";
+export { defaultDevice, device, type DeviceName, devices, setDefaultDevice } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";
 export { launch, type LaunchOptions } from "./src/launch/from_code.ts";

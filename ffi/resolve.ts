@@ -1,5 +1,5 @@
 /**
- * Finds the file of a native library: `ACCELERATE_LIBRARY_DIR`, then beside this module, then the verified cache.
+ * Finds the file of a native library: `ACCELERATE_CPU_LIBRARY` or `ACCELERATE_CUDA_LIBRARY`, `ACCELERATE_LIBRARY_DIR`, then beside this module, then the verified cache.
  *
  * Importing this module does nothing. When it was imported over http(s), the library is fetched from beside it, its
  * SHA-256 is compared with the value pinned in checksums.json (a module of the import graph, so a lock file pins it too), and
@@ -66,14 +66,24 @@ function besideModule(backend: Backend): URL {
   return new URL(`./prebuilt/${PLATFORM}/${libraryFileName(backend)}`, MODULE_URL);
 }
 
+/** Names one library's file, and goes before the folder of both. */
+const OWN_VARIABLE = { cpu: "ACCELERATE_CPU_LIBRARY", cuda: "ACCELERATE_CUDA_LIBRARY" } as const;
+
 /**
  * Path of the library if it can be had without the network, else `undefined`.
  *
  * @param backend Which library.
- * @throws {LibraryError} When `ACCELERATE_LIBRARY_DIR` is set and holds no such file, when this platform has no prebuilt
+ * @throws {LibraryError} When `ACCELERATE_LIBRARY_DIR`, `ACCELERATE_CPU_LIBRARY` or `ACCELERATE_CUDA_LIBRARY` is set and there is no such file, when this platform has no prebuilt
  * library, or when a local checkout lacks the file.
  */
 export function findLibrary(backend: Backend): string | undefined {
+  const variable = OWN_VARIABLE[backend], own = readEnvironment(variable);
+  if (own !== undefined) {
+    if (exists(own)) return own;
+    throw new LibraryError(
+      `Cannot find ${own}: ${variable} must name the ${backend} library. Unset it to use the prebuilt one`,
+    );
+  }
   const directory = readEnvironment("ACCELERATE_LIBRARY_DIR");
   if (directory !== undefined) {
     const path = `${directory}/${libraryFileName(backend)}`;

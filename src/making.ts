@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cpuDevice, device as findDevice, type DeviceName } from "./core/device.ts";
+import { defaultDevice, device as findDevice, type DeviceName } from "./core/device.ts";
 import { checkDType, type DType } from "./core/dtype.ts";
 import { empty as allocate } from "./core/op.ts";
 import { checkShape, type Shape } from "./core/shape.ts";
@@ -22,7 +22,7 @@ export interface TensorOptions {
 /** A new tensor of checked shape and dtype. */
 export function make(shape: Shape, options: TensorOptions, origin: string): Tensor {
   checkShape(shape, `make a tensor with ${origin}()`);
-  const device = options.device === undefined ? cpuDevice() : findDevice(options.device);
+  const device = options.device === undefined ? defaultDevice() : findDevice(options.device);
   return allocate(device, [...shape], checkDType(options.dtype ?? "float32"), origin);
 }
 

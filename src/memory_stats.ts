@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { device as findDevice, type DeviceName } from "./core/device.ts";
+import { defaultDevice, device as findDevice, type DeviceName } from "./core/device.ts";
 import { type MemoryStats as AllocatorStats, readMemoryStats } from "./core/memory.ts";
 import { liveScalars } from "./core/scalar_slab.ts";
 import { flushReleases, reclaimedByCollector } from "./core/storage.ts";
@@ -19,7 +19,7 @@ export interface MemoryStats extends AllocatorStats {
 /**
  * What the allocator of a device holds: live, cached and peak bytes, and the live ones by what they are for.
  *
- * @param device Default `"cpu"`.
+ * @param device By default the one on which tensors are made.
  *
  * @example
  * ```ts
@@ -31,8 +31,8 @@ export interface MemoryStats extends AllocatorStats {
  * x.dispose();
  * ```
  */
-export function memoryStats(device: DeviceName = "cpu"): MemoryStats {
-  const found = findDevice(device);
+export function memoryStats(device?: DeviceName): MemoryStats {
+  const found = device === undefined ? defaultDevice() : findDevice(device);
   flushReleases();
   return {
     ...readMemoryStats(found),

@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { type DType, ones, tensor } from "../mod.ts";
+import { type DType, ones, setDefaultDevice, tensor } from "../mod.ts";
 import golden from "./golden/format.json" with { type: "json" };
+
+setDefaultDevice("cpu"); // the text of a tensor on another device names it
 
 for (const [name, entry] of Object.entries(golden)) {
   const [dtype, shape, values, text] = entry as [DType, number[], (number | string)[], string];

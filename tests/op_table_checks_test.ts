@@ -38,7 +38,7 @@ const MISTAKES: [string, Row["run"], string][] = [
   ],
   ["strides", ([x]) => x.isContiguous ? x.exp() : x.exp().mul(2), "base of strided views, float64"],
   ["a number of outputs", ([x]) => [x.exp(), x], "2 outputs, not 1"],
-  ["memory", ([x]) => (kept.push(zeros([3]).keep()), x.exp()), "storages are still alive"],
+  ["memory", ([x]) => (kept.push(zeros([3], { device: "cpu" }).keep()), x.exp()), "storages are still alive"],
 ];
 
 for (const [name, run, message] of MISTAKES) {

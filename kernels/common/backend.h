@@ -16,7 +16,7 @@
 //   synchronisation reports it, so bodies must not follow such an index.
 #ifndef AX_COMMON_BACKEND_H_
 #define AX_COMMON_BACKEND_H_
-#ifdef __CUDACC__
+#ifdef AX_CUDA
 #include "cuda/backend.cuh"
 #else
 #include "cpu/backend.h"

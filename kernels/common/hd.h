@@ -6,7 +6,7 @@
 #define AX_HD __host__ __device__ __forceinline__
 #define AX_DEVICE __device__ __forceinline__
 #define AX_ROW __device__ __forceinline__
-#else
+#else  // also for an emulated GPU
 #define AX_HD inline __attribute__((always_inline))
 #define AX_DEVICE inline __attribute__((always_inline))
 #define AX_ROW __attribute__((noinline))

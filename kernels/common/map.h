@@ -5,7 +5,7 @@
 // - copyElements(out, x, count, layout): out = x, converted.
 #ifndef AX_COMMON_MAP_H_
 #define AX_COMMON_MAP_H_
-#ifdef __CUDACC__
+#ifdef AX_CUDA
 #include "cuda/map.cuh"
 #else
 #include "cpu/map.h"

@@ -4,7 +4,7 @@
 // - argReduceElements<C>(out, x, walk, maximum): the position of the first extreme value in the reduced dimensions.
 #ifndef AX_COMMON_REDUCTION_H_
 #define AX_COMMON_REDUCTION_H_
-#ifdef __CUDACC__
+#ifdef AX_CUDA
 #include "cuda/reduction.cuh"
 #else
 #include "cpu/reduction.h"

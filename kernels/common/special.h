@@ -1,7 +1,7 @@
 // Exponential and related functions in float, for host and device, to about 2 units in the last place (ulp).
 //
 // On the CPU they are straight-line code: selections instead of branches, no calls, no table. So g++ vectorises every loop that uses
-// them, at each instruction-set level and without fast-math. On a GPU, and in double, they are the library's functions.
+// them, at each instruction-set level and without fast-math. On a GPU, and in double, all but normal() are the library's functions.
 //
 // kernels/dev/special/fit.py finds the polynomials (minimax, Remez exchange in 60 digits). Measured by kernels/dev/special/measure.cc
 // against the C library's functions in double, over every third float; largest error in ulp with FMA / without:
@@ -40,22 +40,6 @@ AX_HD double normal(double x, double* density) {
   return 0.5 * ::erfc(x * -0.70710678118654752440);
 }
 
-#ifdef __CUDACC__
-
-AX_HD float exp(float x) { return ::expf(x); }
-AX_HD float expm1(float x) { return ::expm1f(x); }
-AX_HD float log(float x) { return ::logf(x); }
-AX_HD float log1p(float x) { return ::log1pf(x); }
-AX_HD float tanh(float x) { return ::tanhf(x); }
-AX_HD float erf(float x) { return ::erff(x); }
-AX_HD float expNonPositive(float x) { return ::expf(x); }
-AX_HD float normal(float x, float* density) {
-  *density = 0.398942280f * ::expf(-0.5f * x * x);
-  return 0.5f * ::erfcf(x * -0.707106781f);
-}
-
-#else
-
 AX_HD int32_t bitsOf(float value) {
   int32_t bits;
   memcpy(&bits, &value, 4);
@@ -92,15 +76,6 @@ AX_HD float expOfRest(float r) {
   return polynomial(r, 1.0f, 1.0f, 0x1.fffffcp-2f, 0x1.55548ap-3f, 0x1.555916p-5f, 0x1.123fc6p-7f, 0x1.6a1a7p-10f);
 }
 
-AX_HD float exp(float x) {
-  float bounded = x > 89.0f ? 89.0f : x;
-  bounded = bounded < -105.0f ? -105.0f : bounded;
-  const float rounded = bounded * kLog2E + kRounder;
-  const int32_t n = bitsOf(rounded) - bitsOf(kRounder);
-  const int32_t half = n >> 1;  // 2^n leaves the range of float where the result does not, so it comes in two factors
-  return expOfRest(reduceByLn2(bounded, rounded - kRounder)) * powerOf2(half) * powerOf2(n - half);
-}
-
 // 2^kShift exp(x) for lowest <= x <= 0; below, the value at `lowest`. 2^(n + kShift) must be normal, or 0 by n + kShift = -127: its
 // biased exponent is what the rounder adds.
 template <int kShift>
@@ -110,6 +85,43 @@ AX_HD float scaledExp(float x, float lowest) {
   const float rounded = bounded * kLog2E + rounder;
   const float scale = floatOf(static_cast<int32_t>(static_cast<uint32_t>(bitsOf(rounded)) << 23));
   return expOfRest(reduceByLn2(bounded, rounded - rounder)) * scale;
+}
+
+// erfc(t) / exp(-t^2) for t >= 0, where u = 1 / (1 + kBend t).
+constexpr float kBend = 0.42f;
+AX_HD float scaledErfc(float u) {
+  return u * polynomial(u, 0x1.e4e554p-3f, 0x1.ec91aap-3f, 0x1.82e45ep-3f, 0x1.26ba6ep-2f, -0x1.54620ep-3f, 0x1.ea71e8p-2f,
+                        -0x1.5e66fap-2f, 0x1.34f7fap-4f);
+}
+
+// Where the density is below the smallest normal number it is 0, and the distribution 0 or 1.
+AX_HD float normal(float x, float* density) {
+  const float e = scaledExp<0>(-0.5f * x * x, -88.0f);
+  // The probability beyond |x|, also where 1 - it is 1.
+  const float tail = 0.5f * e * scaledErfc(1.0f / (1.0f + kBend * 0.707106781f * fabsf(x)));
+  *density = 0.398942280f * e;
+  return x < 0.0f ? tail : 1.0f - tail;
+}
+
+#ifdef AX_CUDA
+
+AX_HD float exp(float x) { return ::expf(x); }
+AX_HD float expm1(float x) { return ::expm1f(x); }
+AX_HD float log(float x) { return ::logf(x); }
+AX_HD float log1p(float x) { return ::log1pf(x); }
+AX_HD float tanh(float x) { return ::tanhf(x); }
+AX_HD float erf(float x) { return ::erff(x); }
+AX_HD float expNonPositive(float x) { return ::expf(x); }
+
+#else
+
+AX_HD float exp(float x) {
+  float bounded = x > 89.0f ? 89.0f : x;
+  bounded = bounded < -105.0f ? -105.0f : bounded;
+  const float rounded = bounded * kLog2E + kRounder;
+  const int32_t n = bitsOf(rounded) - bitsOf(kRounder);
+  const int32_t half = n >> 1;  // 2^n leaves the range of float where the result does not, so it comes in two factors
+  return expOfRest(reduceByLn2(bounded, rounded - kRounder)) * powerOf2(half) * powerOf2(n - half);
 }
 
 AX_HD float expNonPositive(float x) { return scaledExp<64>(x, -105.0f) * 0x1p-64f; }
@@ -173,13 +185,6 @@ AX_HD float tanh(float x) {
   return copysignf(a < 0.5625f ? near : far, x);
 }
 
-// erfc(t) / exp(-t^2) for t >= 0, where u = 1 / (1 + kBend t).
-constexpr float kBend = 0.42f;
-AX_HD float scaledErfc(float u) {
-  return u * polynomial(u, 0x1.e4e554p-3f, 0x1.ec91aap-3f, 0x1.82e45ep-3f, 0x1.26ba6ep-2f, -0x1.54620ep-3f, 0x1.ea71e8p-2f,
-                        -0x1.5e66fap-2f, 0x1.34f7fap-4f);
-}
-
 AX_HD float erf(float x) {
   const float a = fabsf(x), s = x * x;
   const float near = a + a * polynomial(s, 0x1.06eba8p-3f, -0x1.812744p-2f, 0x1.ce2e3p-4f, -0x1.b811c2p-6f, 0x1.54e652p-8f, -0x1.ab48ep-11f,
@@ -188,16 +193,7 @@ AX_HD float erf(float x) {
   return copysignf(a < 0.921875f ? near : far, x);
 }
 
-// Where the density is below the smallest normal number it is 0, and the distribution 0 or 1.
-AX_HD float normal(float x, float* density) {
-  const float e = scaledExp<0>(-0.5f * x * x, -88.0f);
-  // The probability beyond |x|, also where 1 - it is 1.
-  const float tail = 0.5f * e * scaledErfc(1.0f / (1.0f + kBend * 0.707106781f * fabsf(x)));
-  *density = 0.398942280f * e;
-  return x < 0.0f ? tail : 1.0f - tail;
-}
-
-#endif  // __CUDACC__
+#endif  // AX_CUDA
 
 // 1 / (1 + exp(-x)), without overflow.
 template <class T>

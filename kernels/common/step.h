@@ -23,7 +23,7 @@ struct StepRange {
 }  // namespace AX_ISA
 }  // namespace ax
 
-#ifdef __CUDACC__
+#ifdef AX_CUDA
 #include "cuda/step.cuh"
 #else
 #include "cpu/step.h"

@@ -64,9 +64,9 @@ struct Attention {
 
 // A block for each query.
 template <class T>
-__global__ void __launch_bounds__(kThreads) forwardKernel(Attention<T> x, int64_t rows) {
+__global__ void AX_MAX_THREADS(kThreads) forwardKernel(Attention<T> x, int64_t rows) {
   using C = Compute<T>;
-  __shared__ C weights[kThreads];
+  AX_SHARED(C, weights, [kThreads]);
   const AttentionShape& s = x.s;
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const int64_t query = row % s.q_len, head = row / s.q_len % s.heads, batch = row / s.q_len / s.heads;
@@ -106,9 +106,9 @@ __global__ void __launch_bounds__(kThreads) forwardKernel(Attention<T> x, int64_
 
 // A block for each query: its gradient, and those of its scores.
 template <class T>
-__global__ void __launch_bounds__(kThreads) queryGradientKernel(Attention<T> x, int64_t rows) {
+__global__ void AX_MAX_THREADS(kThreads) queryGradientKernel(Attention<T> x, int64_t rows) {
   using C = Compute<T>;
-  __shared__ C weights[kThreads];
+  AX_SHARED(C, weights, [kThreads]);
   const AttentionShape& s = x.s;
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const int64_t query = row % s.q_len, head = row / s.q_len % s.heads, batch = row / s.q_len / s.heads;
@@ -136,9 +136,10 @@ __global__ void __launch_bounds__(kThreads) queryGradientKernel(Attention<T> x, 
 
 // A block for each key of each key head: the gradients of the key and of its value, summed over queries and heads in order.
 template <class T>
-__global__ void __launch_bounds__(kThreads) keyGradientKernel(Attention<T> x, int64_t rows) {
+__global__ void AX_MAX_THREADS(kThreads) keyGradientKernel(Attention<T> x, int64_t rows) {
   using C = Compute<T>;
-  __shared__ C kept[kThreads], weights[kThreads];
+  AX_SHARED(C, kept, [kThreads]);
+  AX_SHARED(C, weights, [kThreads]);
   const AttentionShape& s = x.s;
   const int64_t group = s.groupSize(), widest = s.dim > s.v_dim ? s.dim : s.v_dim;
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
@@ -175,13 +176,13 @@ int32_t run(int32_t dtype, const double* operands, const AttentionShape& s, cons
   const int64_t queries = int64_t{s.batch} * s.heads * s.q_len, keys = int64_t{s.batch} * s.kv_heads * s.k_len;
   if (!is_backward) {
     if (queries == 0) return AX_OK;
-    return launch([&](cudaStream_t stream) { forwardKernel<T><<<gridOf(queries), kThreads, 0, stream>>>(x, queries); });
+    return launch(forwardKernel<T>, gridOf(queries), x, queries);
   }
   if (queries > 0) {
-    AX_TRY(launch([&](cudaStream_t stream) { queryGradientKernel<T><<<gridOf(queries), kThreads, 0, stream>>>(x, queries); }));
+    AX_TRY(launch(queryGradientKernel<T>, gridOf(queries), x, queries));
   }
   if (keys == 0) return AX_OK;
-  return launch([&](cudaStream_t stream) { keyGradientKernel<T><<<gridOf(keys), kThreads, 0, stream>>>(x, keys); });
+  return launch(keyGradientKernel<T>, gridOf(keys), x, keys);
 }
 
 int32_t runAny(int32_t dtype, const void* operands, const void* shape, const void* scalars, bool is_backward) {

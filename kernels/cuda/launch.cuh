@@ -17,13 +17,12 @@ inline int gridFor(int64_t count) {
   return static_cast<int>(blocks < kMaxBlocks ? blocks : kMaxBlocks);
 }
 
-// Every launch goes through here: the stream, and CUDA's answer.
-template <class Launch>
-int32_t launch(const Launch& start) {
+// Every launch goes through here: blocks of kThreads threads in the compute stream, and CUDA's answer.
+template <class... Parameters, class... Arguments>
+int32_t launch(void (*kernel)(Parameters...), dim3 grid, const Arguments&... arguments) {
   cudaStream_t stream;
   AX_TRY(computeStream(&stream));
-  start(stream);
-  return checkCuda(cudaGetLastError(), "launch a kernel");
+  return checkCuda(hw::launch(kernel, grid, kThreads, 0, stream, arguments...), "launch a kernel");
 }
 
 }  // namespace AX_ISA

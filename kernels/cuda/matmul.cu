@@ -43,9 +43,10 @@ struct Product {
 };
 
 template <class S>
-__global__ void __launch_bounds__(kThreads) productKernel(Product<S> product) {
+__global__ void AX_MAX_THREADS(kThreads) productKernel(Product<S> product) {
   using T = Compute<S>;
-  __shared__ T tile_a[kDepth][kTile + 1], tile_b[kDepth][kTile + 1];
+  AX_SHARED(T, tile_a, [kDepth][kTile + 1]);
+  AX_SHARED(T, tile_b, [kDepth][kTile + 1]);
   const ProductShape& s = product.s;
   const int64_t batch = blockIdx.z, row0 = blockIdx.y * int64_t{kTile}, col0 = blockIdx.x * int64_t{kTile};
   const S* a = product.p.a + batch * s.batch_a;
@@ -100,7 +101,7 @@ int32_t run(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a
     return fail(AX_ERROR_UNSUPPORTED, "a product of %d matrices of %d rows is larger than the grid", s.batch, s.m);
   }
   const dim3 grid(static_cast<unsigned>((int64_t{s.n} + kTile - 1) / kTile), static_cast<unsigned>(rows), static_cast<unsigned>(s.batch));
-  return launch([&](cudaStream_t stream) { productKernel<S><<<grid, kThreads, 0, stream>>>(product); });
+  return launch(productKernel<S>, grid, product);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ inline namespace AX_ISA {
 inline int gridForRows(int64_t rows) { return static_cast<int>(rows < kMaxBlocks ? rows : kMaxBlocks); }
 
 template <class F, class C>
-__global__ void __launch_bounds__(kThreads) reduceKernel(Operand out, Operand x, Walk walk, double scale, double beta) {
+__global__ void AX_MAX_THREADS(kThreads) reduceKernel(Operand out, Operand x, Walk walk, double scale, double beta) {
   const int64_t kept = walk.keptCount(), total = walk.reducedCount();
   for (int64_t k = blockIdx.x; k < kept; k += gridDim.x) {
     const int64_t base = walk.keptPosition(k);
@@ -30,9 +30,7 @@ template <class F, class C>
 int32_t reduceElements(const Operand& out, const Operand& x, const Walk& walk, double scale, double beta) {
   const int64_t kept = walk.keptCount();
   if (kept == 0) return AX_OK;
-  return launch([&](cudaStream_t stream) {
-    reduceKernel<F, C><<<gridForRows(kept), kThreads, 0, stream>>>(out, x, walk, scale, beta);
-  });
+  return launch(reduceKernel<F, C>, gridForRows(kept), out, x, walk, scale, beta);
 }
 
 template <class C>
@@ -51,7 +49,7 @@ __device__ Best<C> better(const Best<C>& a, const Best<C>& b, bool maximum) {
 }
 
 template <class C>
-__global__ void __launch_bounds__(kThreads) argReduceKernel(int64_t* out, Operand x, Walk walk, bool maximum) {
+__global__ void AX_MAX_THREADS(kThreads) argReduceKernel(int64_t* out, Operand x, Walk walk, bool maximum) {
   const int64_t kept = walk.keptCount(), total = walk.reducedCount();
   for (int64_t k = blockIdx.x; k < kept; k += gridDim.x) {
     const int64_t base = walk.keptPosition(k);
@@ -69,9 +67,7 @@ template <class C>
 int32_t argReduceElements(int64_t* out, const Operand& x, const Walk& walk, bool maximum) {
   const int64_t kept = walk.keptCount();
   if (kept == 0) return AX_OK;
-  return launch([&](cudaStream_t stream) {
-    argReduceKernel<C><<<gridForRows(kept), kThreads, 0, stream>>>(out, x, walk, maximum);
-  });
+  return launch(argReduceKernel<C>, gridForRows(kept), out, x, walk, maximum);
 }
 
 }  // namespace AX_ISA

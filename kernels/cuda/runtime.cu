@@ -62,7 +62,7 @@ int32_t synchronizeStream() {
   AX_TRY(checkCuda(cudaStreamSynchronize(state->stream), "finish the enqueued work"));
   if (*state->flag == 0) return AX_OK;
   *state->flag = 0;
-  return fail(AX_ERROR_INDEX, "an index tensor held a value outside its dimension in an operation before this one");
+  return fail(AX_ERROR_INDEX, "index tensor of an operation before this one held a value outside its dimension");
 }
 
 }  // namespace ax

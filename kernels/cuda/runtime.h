@@ -1,10 +1,10 @@
 // What the files of the CUDA backend share: the current stream, errors, and the flag for bad indices.
 #ifndef AX_CUDA_RUNTIME_H_
 #define AX_CUDA_RUNTIME_H_
-#include <cuda_runtime_api.h>
 #include <stdint.h>
 
 #include "common/status.h"
+#include "hw/cuda.h"
 
 namespace ax {
 

@@ -14,7 +14,7 @@ inline namespace AX_ISA {
 // Combines a value of every thread of the block; all threads get the result.
 template <class T, class Combine>
 __device__ T combineBlock(T value, const Combine& combine) {
-  __shared__ T partial[kThreads];
+  AX_SHARED(T, partial, [kThreads]);
   __syncthreads();  // an earlier call may still be reading
   partial[threadIdx.x] = value;
   __syncthreads();
@@ -106,7 +106,7 @@ class Team {
 };
 
 template <class Body>
-__global__ void __launch_bounds__(kThreads) rowKernel(int64_t rows, Body body) {
+__global__ void AX_MAX_THREADS(kThreads) rowKernel(int64_t rows, Body body) {
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) body(Team(), row);
 }
 
@@ -114,7 +114,7 @@ template <class Body>
 int32_t forEachRow(int64_t rows, int64_t, const Body& body) {
   if (rows == 0) return AX_OK;
   const int grid = static_cast<int>(rows < kMaxBlocks ? rows : kMaxBlocks);
-  return launch([&](cudaStream_t stream) { rowKernel<<<grid, kThreads, 0, stream>>>(rows, body); });
+  return launch(rowKernel<Body>, grid, rows, body);
 }
 
 template <class T, class Body>
@@ -126,7 +126,7 @@ int32_t forEachRow(int64_t rows, int64_t row_elements, int64_t, int, const Body&
 constexpr int kColumnBlock = 1;
 
 template <class Body>
-__global__ void __launch_bounds__(kThreads) columnKernel(int64_t outer, int64_t inner, Body body) {
+__global__ void AX_MAX_THREADS(kThreads) columnKernel(int64_t outer, int64_t inner, Body body) {
   const int64_t count = outer * inner;
   for (int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x; i < count; i += int64_t{kThreads} * gridDim.x) {
     body(i / inner, i % inner, 1);
@@ -136,18 +136,18 @@ __global__ void __launch_bounds__(kThreads) columnKernel(int64_t outer, int64_t 
 template <class Body>
 int32_t forEachColumns(int64_t outer, int64_t, int64_t inner, const Body& body) {
   if (outer * inner == 0) return AX_OK;
-  return launch([&](cudaStream_t stream) { columnKernel<<<gridFor(outer * inner), kThreads, 0, stream>>>(outer, inner, body); });
+  return launch(columnKernel<Body>, gridFor(outer * inner), outer, inner, body);
 }
 
 template <class T, class F>
-__global__ void __launch_bounds__(kThreads) sumKernel(T* out, int64_t count, double scale, F f) {
+__global__ void AX_MAX_THREADS(kThreads) sumKernel(T* out, int64_t count, double scale, F f) {
   const double total = Team().template sum<double>(count, [=](int64_t i) { return static_cast<double>(f(i)); });
   if (threadIdx.x == 0) *out = static_cast<T>(total * scale);
 }
 
 template <class T, class F>
 int32_t sumInto(T* out, int64_t count, double scale, const F& f) {
-  return launch([&](cudaStream_t stream) { sumKernel<<<1, kThreads, 0, stream>>>(out, count, scale, f); });
+  return launch(sumKernel<T, F>, 1, out, count, scale, f);
 }
 
 }  // namespace AX_ISA

@@ -21,7 +21,7 @@ struct Call {
   double alpha, beta;
 };
 
-#ifdef __CUDACC__
+#ifdef AX_CUDA
 // One kernel runs all operations of a family for a type: the branch is the same for all threads, the time goes into memory, and a
 // kernel for each operation would be most of the library.
 template <class C>

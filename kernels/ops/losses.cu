@@ -85,7 +85,7 @@ struct LogDivergence {
   static AX_HD T targetGradient(T x, T y, T) { return special::exp(y) * (y - x + T(1)); }
 };
 
-#ifdef __CUDACC__
+#ifdef AX_CUDA
 #define AX_LOSSES(CASE)                               \
   CASE(AX_LOSS_MSE, SquaredError)                     \
   CASE(AX_LOSS_L1, AbsoluteError)                     \
@@ -163,14 +163,14 @@ struct Operands {
   int32_t dtype;
   uint32_t x, y;
   double x_offset, y_offset, count, scale, beta;
-#ifdef __CUDACC__
+#ifdef AX_CUDA
   int32_t kind = 0;
 #endif
 };
 
 template <class T>
 Setting<T> settingOf(const Operands& o) {
-#ifdef __CUDACC__
+#ifdef AX_CUDA
   return {static_cast<T>(o.beta), o.kind};
 #else
   return static_cast<T>(o.beta);
@@ -207,7 +207,7 @@ int32_t backward(const Operands& o, uint32_t dx, uint32_t dy, uint32_t gradient,
 using namespace ax;
 
 // Chooses the loss and the dtype; returns from the function.
-#ifdef __CUDACC__
+#ifdef AX_CUDA
 #define AX_KNOWN_LOSS(id, F) case id:
 #define AX_BY_LOSS(run, operands, ...)                                   \
   switch (kind) {                                                        \

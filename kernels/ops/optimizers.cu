@@ -92,7 +92,7 @@ struct NAdam {
   }
 };
 
-#ifdef __CUDACC__
+#ifdef AX_CUDA
 // One kernel runs all rules of a type: the branch is the same for all threads, the time goes into memory, and a kernel for each rule
 // would take ten times the space.
 #define AX_RULES(CASE)                          \

@@ -71,7 +71,7 @@ int32_t readShape(const void* geometry, PoolShape* shape) {
 // f(i) for i in [begin, end). The same member of a team gets the same i whatever the range, so that later calls see what it stored.
 template <class Team, class F>
 AX_DEVICE void eachOf(const Team& team, int64_t begin, int64_t end, const F& f) {
-#ifdef __CUDACC__
+#ifdef AX_CUDA
   team.each(end, [=](int64_t i) {
     if (i >= begin) f(i);
   });
@@ -80,7 +80,7 @@ AX_DEVICE void eachOf(const Team& team, int64_t begin, int64_t end, const F& f) 
 #endif
 }
 
-#ifndef __CUDACC__
+#ifndef AX_CUDA
 // kCount windows of 2 columns at distance 2 and `rows` rows at distance `row_step`, all inside the input, the usual window of images.
 // Constant counts keep short rows in vectors.
 template <class T, int kCount>
@@ -135,7 +135,7 @@ struct MaxForward {
     const T* from = x + row / h.out * s.inPixels();
     T* to = out + row * w.out;
     int32_t* best = indices + row * w.out;
-#ifndef __CUDACC__
+#ifndef AX_CUDA
     if constexpr (kStride == 2 && std::is_same_v<T, C>) {
       const int32_t position = static_cast<int32_t>(top * w.in);
       const bool is_inside = w.kernel == 2 && w.dilation == 1 && w.padding == 0 && 2 * w.out <= w.in && top >= 0 &&
@@ -255,7 +255,7 @@ struct Gather {
   }
 };
 
-#ifndef __CUDACC__
+#ifndef AX_CUDA
 template <class T, class Share>
 struct Scatter {
   PoolShape s;
@@ -272,7 +272,7 @@ struct Scatter {
 
 template <class T, class Share>
 int32_t spread(T* out, const PoolShape& s, const Share& share) {
-#ifndef __CUDACC__
+#ifndef AX_CUDA
   if constexpr (sizeof(T) > 2) return forEachRow(s.planes, s.inPixels() + s.outPixels(), Scatter<T, Share>{s, out, share});
 #endif
   return forEach<1>(static_cast<double>(s.planes * s.inPixels()), Layout<1>{nullptr, 0}, Gather<T, Share>{s, out, share});

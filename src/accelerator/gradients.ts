@@ -296,7 +296,7 @@ export class Gradients {
     const group = this.#group;
     if (group === undefined || group.worldSize === 1) return value;
     return tidy(() => {
-      const all = tensor([value], { dtype: "float64" });
+      const all = tensor([value], { dtype: "float64", device: "cpu" });
       group.allReduce(all, "sum", 1);
       return all.item();
     });

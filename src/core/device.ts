@@ -69,6 +69,30 @@ export function device(name: DeviceName | Device): Device {
   return gpus[index] ??= new Device("cuda", index, cudaLibrary());
 }
 
+let chosen: Device | undefined;
+
+/** The device of {@link setDefaultDevice}, else the CPU. */
+export function defaultDevice(): Device {
+  return chosen ?? cpuDevice();
+}
+
+/**
+ * Where tensors are made from now on when no `device` is given; modules make their parameters there too. PyTorch's `set_default_device`.
+ *
+ * @param name For example `"cuda"`; `"cpu"` is what it is at the start.
+ * @throws {DeviceError} When the name is not one, or the machine has no such GPU.
+ *
+ * @example
+ * ```ts
+ * import { ones, setDefaultDevice } from "../../mod.ts";
+ * setDefaultDevice("cpu");
+ * console.log(ones([2]).device);
+ * ```
+ */
+export function setDefaultDevice(name: DeviceName): void {
+  chosen = device(name);
+}
+
 /** Names of all devices of this machine, the CPU first. */
 export function devices(): DeviceName[] {
   const names: DeviceName[] = ["cpu"];

@@ -15,6 +15,8 @@ export const ENVIRONMENT = {
   ACCELERATE_STORE_SECRET: "secret of the job, which guards the store",
   ACCELERATE_USE_CPU: "1: train on the CPU even where there is a GPU",
   ACCELERATE_LIBRARY_DIR: "folder of the native libraries",
+  ACCELERATE_CPU_LIBRARY: "file of the CPU library",
+  ACCELERATE_CUDA_LIBRARY: "file of the CUDA library",
   ACCELERATE_NUM_THREADS: "threads an operation may use on the CPU",
   ACCELERATE_ISA: "instruction set of the CPU library: baseline, avx2 or avx512",
   ACCELERATE_MIXED_PRECISION: "no, bf16, fp16 or fp8",

@@ -6,7 +6,7 @@
  * @module
  */
 import { empty } from "../core/op.ts";
-import { cpuDevice, device as findDevice, type DeviceName } from "../core/device.ts";
+import { defaultDevice, device as findDevice, type DeviceName } from "../core/device.ts";
 import { type DType, dtypeBytes } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
@@ -121,7 +121,7 @@ export async function loadSafetensors(
     });
   }
   const { entries, base } = parse(bytes, path);
-  const where = device === undefined ? cpuDevice() : findDevice(device);
+  const where = device === undefined ? defaultDevice() : findDevice(device);
   // From entries, so that every name is an own property: also "__proto__".
   return Object.fromEntries(entries.map(({ name, dtype, shape, start, end }) => {
     const tensor = empty(where, shape, dtype, "loadSafetensors").keep();

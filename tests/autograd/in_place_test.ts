@@ -3,7 +3,6 @@ import {
   arange,
   AutogradError,
   type DeviceName,
-  devices,
   DTypeError,
   nn,
   noGrad,
@@ -14,6 +13,7 @@ import {
   tensor,
   zeros,
 } from "../../mod.ts";
+import { testDevices } from "../_support/devices.ts";
 
 // Expected values and refusals are PyTorch 2.13's; the Python is beside those that are not obvious.
 
@@ -23,7 +23,7 @@ function leaf(values: number[], device: DeviceName): Tensor {
   return tensor(values, { dtype: "float64", requiresGrad: true, device });
 }
 
-for (const device of devices()) {
+for (const device of testDevices(import.meta.url)) {
   const test = (name: string, fn: () => void): void => Deno.test(`${name} (${device})`, fn);
 
   test("backward names the operation that saved a tensor and the one that changed it since", () => {

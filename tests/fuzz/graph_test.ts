@@ -1,10 +1,11 @@
 import { assert } from "@std/assert";
-import { devices, memoryStats, tensor } from "../../mod.ts";
+import { memoryStats, tensor } from "../../mod.ts";
 import { checkProgram } from "../_support/fuzz/check.ts";
 import { Unfit } from "../_support/fuzz/model.ts";
 import { type Layout, makeProgram, OPERATIONS, type Program, show, shrink } from "../_support/fuzz/program.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 import { Random, seedFrom } from "../_support/random.ts";
+import { testDevices } from "../_support/devices.ts";
 
 const VARIABLE = "ACCELERATE_FUZZ_SEED";
 const PROGRAMS = 2000;
@@ -20,7 +21,7 @@ function messageOf(check: () => unknown): string | undefined {
   }
 }
 
-for (const device of devices()) {
+for (const device of testDevices(import.meta.url)) {
   Deno.test(`${PROGRAMS} random graphs give the model's values, gradients and views, and leave nothing (${device})`, async () => {
     const first = seedFrom(VARIABLE);
     console.log(`seed ${first}: repeat with ${VARIABLE}=${first}`);

@@ -2,7 +2,6 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   device,
   type DeviceName,
-  devices,
   type DType,
   DTypeError,
   manualSeed,
@@ -20,6 +19,9 @@ import { sizeOf } from "../../src/core/shape.ts";
 import { assertClose, decode } from "../_support/close.ts";
 import { sequence } from "../_support/sequence.ts";
 import golden from "../golden/attention.json" with { type: "json" };
+import { testDevices } from "../_support/devices.ts";
+
+const DEVICES = testDevices(import.meta.url);
 
 const attend = nn.functional.scaledDotProductAttention;
 
@@ -57,7 +59,7 @@ function maskOf({ bool, added, blind = [] }: Case, dtype: DType, device: DeviceN
   return tensor(numbers, { shape, device }).to({ dtype: bool === undefined ? dtype : "bool" });
 }
 
-for (const device of devices()) {
+for (const device of DEVICES) {
   // Float64 repeats PyTorch's sums in another order; float32 has 24 bits, and a gradient sums products of about ten such values.
   for (const [dtype, tolerance] of [["float64", 1e-12], ["float32", 3e-6]] as const) {
     Deno.test(`attention gives PyTorch's values and gradients in ${dtype} (${device})`, async (t) => {
@@ -199,7 +201,7 @@ for (const device of devices()) {
   });
 }
 
-for (const name of devices()) {
+for (const name of DEVICES) {
   Deno.test(`attention keeps no matrix of scores in memory (${name})`, () => {
     const length = 2048;
     tidy(() => {

@@ -88,7 +88,7 @@ Deno.test("to() converts floating parameters and buffers, gradients too, and kee
   assertEquals(scale.grad!.dtype, "float64");
   assertThrows(() => module.to({ dtype: "int32" }), DTypeError, "parameters must be floating");
   new optim.SGD(module.parameters());
-  module.to({ dtype: "float64", device: "cpu" });
+  module.to({ dtype: "float64", device: scale.device });
   assertThrows(() => module.to({ dtype: "float32" }), AutogradError, "call to() before both");
 });
 

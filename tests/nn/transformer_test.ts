@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   type DeviceName,
-  devices,
   DTypeError,
   manualSeed,
   nn,
@@ -16,6 +15,7 @@ import { sizeOf } from "../../src/core/shape.ts";
 import { assertClose, decode } from "../_support/close.ts";
 import { sequence } from "../_support/sequence.ts";
 import golden from "../golden/transformer.json" with { type: "json" };
+import { testDevices } from "../_support/devices.ts";
 
 /** What a golden holds beside its options. */
 interface Case {
@@ -83,7 +83,7 @@ function compare(test: Case, module: nn.Module, inputs: Tensor[], outputs: (Tens
   });
 }
 
-for (const device of devices()) {
+for (const device of testDevices(import.meta.url)) {
   const padding = tensor([[0, 0, 0, 1], [0, 1, 0, 0]], { dtype: "bool", device });
   const mask = tensor(
     Array.from(sequence(12, 7), (value, i) => i % 4 > 0 && value > 0.5 ? 1 : 0),

@@ -2,7 +2,6 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   arange,
   device as findDevice,
-  devices,
   type DType,
   DTypeError,
   full,
@@ -11,6 +10,7 @@ import {
   ShapeError,
   tensor,
 } from "../../mod.ts";
+import { testDevices } from "../_support/devices.ts";
 
 /** What `data()` gives for each dtype, and the elements 0 and 1 in it. */
 const ARRAYS: [DType, unknown][] = [
@@ -24,7 +24,7 @@ const ARRAYS: [DType, unknown][] = [
   ["bool", Uint8Array.of(0, 1)],
 ];
 
-for (const device of devices()) {
+for (const device of testDevices(import.meta.url)) {
   for (const [dtype, expected] of ARRAYS) {
     Deno.test(`data(), toArray() and item() of ${dtype} (${device})`, () => {
       const x = tensor([0, 1], { dtype, device });

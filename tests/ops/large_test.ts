@@ -1,6 +1,7 @@
 /** Outputs of 32 MB and more are written past the caches, by another path than small ones: every element is compared. */
 import { assertEquals } from "@std/assert";
-import { arange, devices, type Tensor, tidy } from "../../mod.ts";
+import { arange, type Tensor, tidy } from "../../mod.ts";
+import { testDevices } from "../_support/devices.ts";
 
 const ROWS = 3203;
 const COLS = 2999;
@@ -12,7 +13,7 @@ function check(name: string, actual: Tensor, expected: (i: number) => number): v
   assertEquals([name, 4 * values.length >= 32 * 2 ** 20, bad], [name, true, 0]);
 }
 
-for (const device of devices()) {
+for (const device of testDevices(import.meta.url)) {
   Deno.test(`elements of large outputs are all written (${device})`, () => {
     tidy(() => {
       // All values are integers that float32 holds: below 2^24, or twice such a number.

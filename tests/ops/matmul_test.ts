@@ -1,17 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { check } from "../../ffi/call.ts";
 import { AX } from "../../ffi/constants.ts";
-import {
-  device as deviceOf,
-  type DeviceName,
-  devices,
-  type DType,
-  DTypeError,
-  type Tensor,
-  tensor,
-} from "../../mod.ts";
+import { device as deviceOf, type DeviceName, type DType, DTypeError, type Tensor, tensor } from "../../mod.ts";
 import { dtypeId } from "../../src/core/dtype.ts";
 import { assertClose } from "../_support/close.ts";
+import { testDevices } from "../_support/devices.ts";
 
 const FLOATING = ["float32", "float64", "bfloat16", "float16"] as const;
 type Floating = (typeof FLOATING)[number];
@@ -167,7 +160,7 @@ function verify(device: DeviceName, p: Product): void {
 const LAYOUTS = [[false, false], [false, true], [true, false], [true, true]] as const;
 const NAMES = ["NN", "NT", "TN", "TT"];
 
-for (const device of devices()) {
+for (const device of testDevices(import.meta.url)) {
   for (const dtype of FLOATING) {
     Deno.test(`matrix products of ${dtype} have the values of double precision (${device})`, async (t) => {
       for (const [index, [transposeA, transposeB]] of LAYOUTS.entries()) {

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   cat,
   data,
+  defaultDevice,
   DeviceError,
   devices,
   DTypeError,
@@ -119,6 +120,11 @@ Deno.test("wrong dtypes are DTypeErrors that say which one is meant", () => {
   ]);
 });
 
+/** What the library says of an index: a GPU notices it later, when the host asks for values, and does not know which it was. */
+function outside(index: string, size: number): string {
+  return defaultDevice().type === "cpu" ? `${index} is outside [0, ${size})` : "a value outside its dimension";
+}
+
 Deno.test("numbers outside their range are RangeErrors, indices outside the tensor NativeErrors", () => {
   const parameter = new nn.Parameter(ones([1]));
   checkAll([
@@ -137,19 +143,19 @@ Deno.test("numbers outside their range are RangeErrors, indices outside the tens
     [() => new optim.Adam([parameter], { betas: [1, 2] }), RangeError, "give two numbers in [0, 1)"],
     [() => new optim.Adam([parameter, parameter]), RangeError, "listed twice"],
     [() => new data.TensorDataset(), RangeError, "give it at least one tensor"],
-    [() => ones([3]).indexSelect(0, int64([3])), NativeError, "index 3 at position 0 is outside [0, 3)"],
-    [() => ones([3]).indexSelect(0, int64([-1])), NativeError, "index -1 at position 0 is outside [0, 3)"],
-    [() => functional.embedding(int64([0, 7]), ones([3, 2])), NativeError, "index 7 at position 1 is outside [0, 3)"],
+    [() => ones([3]).indexSelect(0, int64([3])).data(), NativeError, outside("index 3 at position 0", 3)],
+    [() => ones([3]).indexSelect(0, int64([-1])).data(), NativeError, outside("index -1 at position 0", 3)],
+    [() => functional.embedding(int64([0, 7]), ones([3, 2])).data(), NativeError, outside("index 7 at position 1", 3)],
     [
-      () => functional.crossEntropy(ones([2, 3]), int64([1, 3])),
+      () => functional.crossEntropy(ones([2, 3]), int64([1, 3])).item(),
       NativeError,
-      "index 3 at position 1 is outside [0, 3)",
+      outside("index 3 at position 1", 3),
     ],
   ]);
 });
 
 Deno.test("tensors on two devices are a DeviceError that names both and says how to move one", () => {
-  const a = ones([2]);
+  const a = ones([2], { device: "cpu" });
   // A second device with the CPU's library: as far as TypeScript can tell, a GPU.
   const other = new Device("cuda", 0, a.storage.device.library);
   const b = tensorOver(createStorage(other, 8), [2], 0, "float32", "test");
@@ -217,8 +223,8 @@ Deno.test("a released tensor is a ReleasedError wherever it is used, and names i
   assertThrows(() => z.add(1), ReleasedError, "released at dispose()");
 });
 
-Deno.test({
-  name: "a GPU is there (ACCELERATE_REQUIRE_GPU=1)",
-  ignore: Deno.env.get("ACCELERATE_REQUIRE_GPU") !== "1",
-  fn: () => assert(devices().length > 1, "test:gpu was asked for, but the CUDA library finds no GPU"),
-});
+if (Deno.env.get("ACCELERATE_REQUIRE_GPU") === "1") {
+  Deno.test("a GPU is there", () => {
+    assert(devices().length > 1, "test:gpu was asked for, but the CUDA library finds no GPU");
+  });
+}

@@ -1,6 +1,7 @@
 import { assert } from "@std/assert";
-import { devices, tensor } from "../../mod.ts";
+import { tensor } from "../../mod.ts";
 import { applyUnary, type UnaryName } from "../../src/ops/unary.ts";
+import { testDevices } from "../_support/devices.ts";
 
 /** Every `STEP`-th float: all exponents, both signs, denormals, and NaN; a prime, so that the last bits vary too. */
 const STEP = 4099;
@@ -51,7 +52,7 @@ const functions: Partial<Record<UnaryName, { exact: (x: number) => number; limit
   sigmoid: { exact: (x) => 1 / (1 + Math.exp(-x)), limit: 2.5 },
 };
 
-for (const device of devices()) {
+for (const device of testDevices(import.meta.url)) {
   for (const [name, { exact, limit }] of Object.entries(functions)) {
     Deno.test(`${name} of floats of every size is within ${limit} ulp (${device})`, () => {
       const x = grid();

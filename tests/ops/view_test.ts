@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { arange, type DeviceName, devices, ShapeError, type Tensor, tensor, zeros } from "../../mod.ts";
+import { arange, type DeviceName, ShapeError, type Tensor, tensor, zeros } from "../../mod.ts";
+import { testDevices } from "../_support/devices.ts";
 
 function count(shape: number[], device: DeviceName): Tensor {
   return arange(shape.reduce((a, b) => a * b, 1), { dtype: "float32", device }).reshape(shape);
@@ -9,7 +10,7 @@ function shares(a: Tensor, b: Tensor): boolean {
   return a.storage === b.storage;
 }
 
-for (const device of devices()) {
+for (const device of testDevices(import.meta.url)) {
   const test = (name: string, fn: () => void): void => Deno.test(`${name} (${device})`, fn);
 
   test("views share memory; their shapes, strides and offsets are PyTorch's", () => {

@@ -31,6 +31,8 @@ const NOT_OPERATIONS: Readonly<Record<string, string>> = {
   "Tensor.keep": "lifetime",
   "Tensor.dispose": "lifetime",
   "device": "finds a device",
+  "defaultDevice": "finds a device: tests/ops/default_device_test.ts",
+  "setDefaultDevice": "chooses a device: tests/ops/default_device_test.ts",
   "devices": "lists devices",
   "manualSeed": "sets a seed",
   "memoryStats": "statistics",

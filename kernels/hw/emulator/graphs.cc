@@ -1,0 +1,130 @@
+// Events, and the capture of streams in graphs: see hw/emulator/runtime.h.
+#include "hw/emulator/streams.h"
+
+using namespace hw::emulator;
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  Lock lock(runtime().lock);
+  stream = of(stream);
+  if (event->capture != nullptr) {  // the order of the captured operations already respects it
+    if (stream->capture == nullptr) {
+      stream->capture = event->capture;
+      stream->captured = 0;
+      stream->seen.clear();
+      event->capture->members.push_back(stream);
+    }
+    merge(stream->seen, event->seen);
+    return cudaSuccess;
+  }
+  if (stream->capture != nullptr) return cudaSuccess;  // recorded before the capture: a graph does not wait for it
+  if (event->state->recorded == 0) return cudaSuccess;
+  Operation operation;
+  operation.event = event->state;
+  operation.is_wait = true;
+  operation.number = event->state->recorded;
+  return done(enqueue(stream, std::move(operation)));
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new Event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  Lock lock(runtime().lock);
+  stream = of(stream);
+  event->capture = stream->capture;
+  if (stream->capture != nullptr) {
+    event->seen = stream->seen;
+    event->seen[stream] = stream->captured;
+    return cudaSuccess;
+  }
+  Operation operation;
+  operation.event = event->state;
+  operation.number = ++event->state->recorded;
+  return done(enqueue(stream, std::move(operation)));
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  Lock lock(runtime().lock);
+  if (event->capture != nullptr) return done(cudaErrorStreamCaptureUnsupported);
+  return done(driveUntil(lock, [=] { return event->state->completed == event->state->recorded; }));
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  Lock lock(runtime().lock);
+  const EventState& state = *event->state;
+  if (runtime().broken == cudaSuccess && state.completed != state.recorded) advance(true);
+  if (runtime().broken != cudaSuccess) return done(runtime().broken);
+  return state.completed == state.recorded ? cudaSuccess : cudaErrorNotReady;
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+  Lock lock(runtime().lock);
+  const EventState &from = *start->state, &to = *end->state;
+  if (from.recorded == 0 || to.recorded == 0) return done(cudaErrorInvalidResourceHandle);
+  if (from.completed != from.recorded || to.completed != to.recorded) return done(cudaErrorNotReady);
+  *milliseconds = static_cast<float>(to.time_ms - from.time_ms);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  Lock lock(runtime().lock);
+  if (stream == nullptr || stream->capture != nullptr) return done(cudaErrorStreamCaptureUnsupported);
+  stream->capture = new Graph;
+  stream->capture->origin = stream;
+  stream->capture->members.push_back(stream);
+  stream->captured = 0;
+  stream->seen.clear();
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  Lock lock(runtime().lock);
+  *graph = nullptr;
+  if (stream == nullptr || stream->capture == nullptr || stream->capture->origin != stream) return done(cudaErrorStreamCaptureUnmatched);
+  Graph* const captured = stream->capture;
+  cudaError_t error = captured->is_invalid ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
+  for (Stream* member : captured->members) {
+    if (member != stream && stream->seen[member] < member->captured && error == cudaSuccess) error = cudaErrorStreamCaptureUnjoined;
+    member->capture = nullptr;
+  }
+  captured->members.clear();
+  if (error != cudaSuccess) {
+    delete captured;
+    return done(error);
+  }
+  *graph = captured;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+  Lock lock(runtime().lock);
+  stream = of(stream);
+  *status = stream->capture == nullptr ? cudaStreamCaptureStatusNone
+            : stream->capture->is_invalid ? cudaStreamCaptureStatusInvalidated
+                                          : cudaStreamCaptureStatusActive;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  *executable = new Graph(*graph);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  Lock lock(runtime().lock);
+  for (const Operation& operation : executable->operations) {
+    const cudaError_t error = enqueue(of(stream), operation);
+    if (error != cudaSuccess) return done(error);
+  }
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete executable;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, void*, size_t* count) {
+  *count = graph->operations.size();
+  return cudaSuccess;
+}

@@ -1,0 +1,101 @@
+// Streams, events and graphs behind the emulated runtime. A stream's work waits in a queue until a host thread waits for it.
+#ifndef AX_HW_EMULATOR_STREAMS_H_
+#define AX_HW_EMULATOR_STREAMS_H_
+#include <stdint.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "hw/emulator/machine.h"
+#include "hw/emulator/runtime.h"
+
+namespace hw::emulator {
+
+constexpr size_t kSharedBytesByDefault = 48 << 10, kMaxSharedBytes = 227 << 10;
+
+struct EventState {
+  uint64_t recorded = 0, completed = 0;  // numbers of the latest record that was asked for, and of the latest that happened
+  double time_ms = 0;
+};
+
+struct Operation {
+  std::function<void()> work;            // of the host's side: a copy
+  std::shared_ptr<const Launch> kernel;  // or a kernel
+  std::shared_ptr<EventState> event;     // or a record, or a wait for a record
+  bool is_wait = false;
+  uint64_t number = 0;
+};
+
+struct Graph {
+  std::vector<Operation> operations;  // in an order that respects every dependency
+  bool is_invalid = false;
+  Stream* origin = nullptr;
+  std::vector<Stream*> members;
+};
+
+// How far in the graph's operations of other streams something has seen.
+using Seen = std::map<const Stream*, size_t>;
+
+struct Stream {
+  int device = 0;
+  std::deque<Operation> queue;
+  std::shared_ptr<Launch> active;
+  Graph* capture = nullptr;
+  size_t captured = 0;  // operations of this stream in the graph
+  Seen seen;
+};
+
+struct Event {
+  std::shared_ptr<EventState> state = std::make_shared<EventState>();
+  Graph* capture = nullptr;
+  Seen seen;
+};
+
+// All state is never destroyed, and used under its lock.
+struct Runtime {
+  std::mutex lock;
+  std::vector<std::unique_ptr<Stream>> streams;
+  std::map<const void*, int> shared_limits;
+  cudaError_t broken = cudaSuccess;  // sticky
+  bool has_importer = false;
+};
+
+Runtime& runtime();
+using Lock = std::unique_lock<std::mutex>;
+
+extern thread_local cudaError_t t_last_error;
+extern thread_local int t_device;
+
+// Remembers an error for cudaGetLastError.
+cudaError_t done(cudaError_t error);
+int deviceCount();
+
+// The stream, or the current device's own for null.
+Stream* of(Stream* stream);
+bool isIdle(const Stream& stream);
+
+// All below under the runtime's lock, which waiting gives up now and then.
+cudaError_t enqueue(Stream* stream, Operation operation);
+cudaError_t synchronize(Lock& lock, Stream* stream);
+cudaError_t synchronizeAll(Lock& lock);
+cudaError_t driveUntil(Lock& lock, const std::function<bool()>& condition);
+
+// One round: streams in random order, some of them held back, then the machine. Whether anything was done.
+bool advance(bool hold_back);
+
+// What a capture forbids ends it: waiting for the device, and allocating.
+cudaError_t forbidCapture();
+
+// Another process may wait for what was enqueued here while this one does other things, so somebody must drive.
+void startImporterThread();
+
+void merge(Seen& into, const Seen& from);
+
+}  // namespace hw::emulator
+
+#endif  // AX_HW_EMULATOR_STREAMS_H_

@@ -1,0 +1,27 @@
+/**
+ * Where sources lie, and the warnings that all of them must pass.
+ *
+ * @module
+ */
+import { ROOT } from "./compile.ts";
+
+export const WARNINGS = [
+  "-Wall",
+  "-Wextra",
+  "-Wmissing-declarations",
+  "-Werror",
+  "-Wno-maybe-uninitialized",
+];
+
+/** The files of a folder of kernels/ and of its subfolders with an extension, relative to the project. */
+export function sourcesIn(folder: string, extension: string): string[] {
+  return [...Deno.readDirSync(`${ROOT}kernels/${folder}`)].flatMap(({ name, isDirectory }) => {
+    if (isDirectory) return sourcesIn(`${folder}/${name}`, extension);
+    return name.endsWith(extension) ? [`kernels/${folder}/${name}`] : [];
+  }).sort();
+}
+
+/** Name of a source's object, without its extension. */
+export function objectName(source: string): string {
+  return source.replace("kernels/", "").replaceAll("/", "_");
+}
