@@ -1,6 +1,7 @@
 /**
  * Builds a native library: `deno run -A kernels/build.ts cpu|cuda|emulated`, the last of which is the CUDA library for an emulated GPU,
- * build/emulated/libaccelerate_cuda.so (ACCELERATE_CUDA_LIBRARY names it to the tests). With `--check` it only compares checksums.json with the tree.
+ * build/emulated/libaccelerate_cuda.so (ACCELERATE_CUDA_LIBRARY names it to the tests), and `conformance`, the
+ * program that checks kernels/hw on a GPU. With `--check` it only compares checksums.json with the tree.
  *
  * While developing: `--levels=avx512` compiles the CPU library for some instruction-set levels only, `--archs=90a` the CUDA library
  * for some GPUs only. Such a library is for this machine; checksums.json keeps what it says, so the gate refuses to commit it.
@@ -13,31 +14,13 @@ import { compileAll, type Job, ROOT, run, sha256 } from "./toolchain/compile.ts"
 import { emulatedJobs } from "./toolchain/emulated.ts";
 import { dispatchSource, type Level, LEVELS } from "./toolchain/levels.ts";
 import { formatResources, listSpills, readResources, REGISTER_TABLE } from "./toolchain/ptxas.ts";
+import { ARCHITECTURES, buildConformance, cudaLinkFlags, NVCC_COMPILE } from "./toolchain/nvcc.ts";
 import { objectName, sourcesIn, WARNINGS } from "./toolchain/sources.ts";
 import { checkExports, checkLinks } from "./toolchain/verify.ts";
 
 const COMPILE = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-I", "kernels"];
 const CPU_COMPILE = [...COMPILE, ...WARNINGS, "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"];
 const LINK = ["-shared", "-s", "-Wl,-z,nodelete", "-Wl,--gc-sections", "-static-libstdc++", "-static-libgcc"];
-
-/** Machine code for the GPUs since 2020, and PTX of the oldest for those to come. */
-const ARCHITECTURES = ["80", "86", "89", "90a", "100", "120"];
-const NVCC_COMPILE = [
-  ...[
-    "-std=c++17",
-    "-O3",
-    "-I",
-    "kernels",
-    "-DAX_CUDA",
-    "-DAX_ISA=cuda",
-    "--compress-mode=size",
-    "-diag-suppress",
-    "186",
-    "-Xptxas",
-    "-v",
-  ],
-  ...["-Xcompiler", "-fPIC,-fvisibility=hidden", "-gencode=arch=compute_80,code=compute_80"],
-];
 
 /** Sources of kernels/cpu that hold no code for an instruction-set level; all others there are compiled once for each. */
 const CPU_ONCE = new Set(["host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc", "sort.cc"]);
@@ -126,15 +109,6 @@ function cudaJobs(directory: string, define: string, architectures: string[]): J
   ];
 }
 
-/** Where nvcc's static runtime lies. */
-async function cudaLinkFlags(): Promise<string[]> {
-  const dryRun = await new Deno.Command("nvcc", { args: ["--dryrun", "-x", "cu", "/dev/null"], stderr: "piped" })
-    .output();
-  const path = /^#\$ TOP=(.*)$/m.exec(new TextDecoder().decode(dryRun.stderr))?.[1];
-  if (path === undefined) throw new Error("nvcc does not say where its toolkit lies");
-  return [`-L${path}/lib64`, "-lcudart_static", "-ldl", "-lrt", "-lpthread"];
-}
-
 /** Links and verifies a library at a path. */
 async function link(path: string, objects: string[], libraries: string[], functions: HeaderFunction[]): Promise<void> {
   const temporary = `${path}.tmp`;
@@ -182,10 +156,16 @@ async function build(target: Target, { levels, architectures, isComplete }: Targ
 
 if (import.meta.main) {
   const target = Deno.args[0];
-  if (target !== "cpu" && target !== "cuda" && target !== "emulated") {
-    console.error("usage: deno run -A kernels/build.ts cpu|cuda|emulated [--check] [--levels=A,B] [--archs=A,B]");
+  if (target === "conformance") {
+    await buildConformance();
+  } else if (target !== "cpu" && target !== "cuda" && target !== "emulated") {
+    console.error(
+      "usage: deno run -A kernels/build.ts cpu|cuda|emulated|conformance [--check] [--levels=A,B] [--archs=A,B]",
+    );
     Deno.exit(2);
+  } else if (Deno.args.includes("--check") && target !== "emulated") {
+    await checkPrebuilt(target);
+  } else {
+    await build(target, chooseTargets(Deno.args));
   }
-  if (Deno.args.includes("--check") && target !== "emulated") await checkPrebuilt(target);
-  else await build(target, chooseTargets(Deno.args));
 }

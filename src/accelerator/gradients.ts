@@ -158,6 +158,7 @@ export class Gradients {
 
   /** Gives everything back, or what is named. */
   release(objects?: readonly unknown[]): void {
+    this.#resolved = new WeakMap();
     for (const optimizer of [...this.#links.keys()]) {
       if (objects !== undefined && !objects.includes(optimizer)) continue;
       optimizer.guard = null;
@@ -301,7 +302,7 @@ export class Gradients {
     const group = this.#group;
     if (group === undefined || group.worldSize === 1) return value;
     return tidy(() => {
-      const all = tensor([value], { dtype: "float64" });
+      const all = tensor([value], { dtype: "float64", device: "cpu" });
       group.allReduce(all, "sum", 1);
       return all.item();
     });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { flushReleases } from "../core/storage.ts";
 import { DataLoader } from "../data/data_loader.ts";
 import { Module } from "../nn/module.ts";
 import { flatten } from "../optim/flat.ts";
@@ -23,6 +24,7 @@ function dispose(objects: readonly unknown[]): void {
   }
   for (const tensor of modules.flatMap((model) => model.buffers())) tensor.dispose();
   for (const object of objects) if (object instanceof Tensor || object instanceof Optimizer) object.dispose();
+  flushReleases();
 }
 
 /** See `Accelerator.freeMemory`. */

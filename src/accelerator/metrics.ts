@@ -203,5 +203,5 @@ export function sampleWeights(iteration: Iteration | undefined, rank: number): T
   if (iteration === undefined) {
     throw new RangeError("Cannot weigh samples outside of the loop over a prepared loader: there is no batch");
   }
-  return makeTensor(Float32Array.from(iteration.places(rank), (place) => place === PADDING ? 0 : 1));
+  return makeTensor(Float32Array.from(iteration.places(rank), (place) => place === PADDING ? 0 : 1), { device: "cpu" });
 }

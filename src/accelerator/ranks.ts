@@ -32,14 +32,16 @@ function exchangeBytes(
   const padded = new Uint8Array(longest);
   padded.set(bytes);
   return tidy(() => {
-    const all = group.allGather(tensor(padded)).data() as Uint8Array<ArrayBuffer>;
+    const all = group.allGather(tensor(padded, { device: "cpu" })).data() as Uint8Array<ArrayBuffer>;
     return lengths.map((length, rank) => all.slice(rank * longest, rank * longest + length));
   });
 }
 
 /** One number of each rank. */
 function exchangeNumbers(group: ProcessGroup, values: readonly number[]): number[][] {
-  const all = tidy(() => Array.from(group.allGather(tensor(values.slice(), { dtype: "float64" })).data(), Number));
+  const all = tidy(() =>
+    Array.from(group.allGather(tensor(values.slice(), { dtype: "float64", device: "cpu" })).data(), Number)
+  );
   return Array.from({ length: group.worldSize }, (_, r) => all.slice(r * values.length, (r + 1) * values.length));
 }
 

@@ -41,7 +41,13 @@ export async function launch(
   if (wanted !== undefined) {
     // An earlier call of the same program, whose processes have ended long ago.
     if (typeof target !== "function" || Number(wanted) !== call) return;
-    await target();
+    try {
+      await target();
+    } catch (error) {
+      // The program must not handle here what belongs to the process that launched.
+      console.error(error);
+      Deno.exit(1);
+    }
     Deno.exit(0);
   }
   const isFunction = typeof target === "function";

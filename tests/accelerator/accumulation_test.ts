@@ -1,6 +1,6 @@
 // Accumulation of gradients: rows GA-1 to GA-13 of Accelerate's behaviour.
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Accelerator, arange, data, nn, optim, Tensor, tensor, zeros } from "../../mod.ts";
+import { Accelerator, arange, data, nn, optim, type Tensor, tensor, zeros } from "../../mod.ts";
 import fixtures from "../golden/accelerate_regression.json" with { type: "json" };
 import { assertClose } from "../_support/close.ts";
 import { shownOn } from "../_support/ranks.ts";

@@ -41,7 +41,7 @@ Deno.test("char_gpt.ts learns from the project's sources in a few steps and writ
 
 Deno.test({
   name: `char_gpt.ts learns Shakespeare in 300 steps as PyTorch does${
-    hasText ? "" : " (ignored: no text beside the checkout)"
+    hasText ? "" : " (skipped: no text beside the checkout)"
   }`,
   ignore: !hasText,
   fn: async () => {

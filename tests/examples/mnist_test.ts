@@ -22,7 +22,7 @@ try {
   if (!(error instanceof Deno.errors.NotFound)) throw error;
   hasData = false;
 }
-const note = hasData ? "" : " (ignored: no MNIST files beside the checkout)";
+const note = hasData ? "" : " (skipped: no MNIST files beside the checkout)";
 
 Deno.test({
   name: `mnist.ts reaches 93% after 5 epochs on 8,000 images${note}`,

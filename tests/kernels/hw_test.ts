@@ -4,6 +4,7 @@ import { buildEmulatedProgram, hasCompiler } from "../../kernels/toolchain/emula
 import { countByOperation, dropEachSynchronisation } from "./mutation.ts";
 
 const ignore = !await hasCompiler();
+const note = ignore ? " (skipped: no g++)" : "";
 
 const SOURCES = ["kernels/hw/conformance.cu", "kernels/hw/conformance_hopper.cu", "tests/kernels/hw_main.cc"];
 
@@ -12,7 +13,7 @@ function parse(stdout: Uint8Array): string[][] {
   return new TextDecoder().decode(stdout).trim().split("\n").map((line) => line.split("\t"));
 }
 
-Deno.test("emulated primitives do what the PTX ISA says, and refuse what it forbids", { ignore }, async () => {
+Deno.test(`emulated primitives do what the PTX ISA says, and refuse what it forbids${note}`, { ignore }, async () => {
   const program = await buildEmulatedProgram("hw_test", SOURCES);
   for (const seed of ["1", "2", "3"]) {
     const { success, stdout, stderr } = await new Deno.Command(program, { env: { ACCELERATE_EMULATOR_SEED: seed } })
@@ -24,7 +25,7 @@ Deno.test("emulated primitives do what the PTX ISA says, and refuse what it forb
   }
 });
 
-Deno.test("every synchronisation of the checks is missed when it is left out", { ignore }, async () => {
+Deno.test(`every synchronisation of the checks is missed when it is left out${note}`, { ignore }, async () => {
   const path = await buildEmulatedProgram("hw_test", SOURCES);
   const { sites, unnoticed } = await dropEachSynchronisation(async (env) => {
     const { success, stdout } = await new Deno.Command(path, { env, stderr: "null" }).output();

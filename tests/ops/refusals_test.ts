@@ -223,8 +223,8 @@ Deno.test("a released tensor is a ReleasedError wherever it is used, and names i
   assertThrows(() => z.add(1), ReleasedError, "released at dispose()");
 });
 
-Deno.test({
-  name: "a GPU is there (ACCELERATE_REQUIRE_GPU=1)",
-  ignore: Deno.env.get("ACCELERATE_REQUIRE_GPU") !== "1",
-  fn: () => assert(devices().length > 1, "test:gpu was asked for, but the CUDA library finds no GPU"),
-});
+if (Deno.env.get("ACCELERATE_REQUIRE_GPU") === "1") {
+  Deno.test("a GPU is there", () => {
+    assert(devices().length > 1, "test:gpu was asked for, but the CUDA library finds no GPU");
+  });
+}

@@ -65,13 +65,13 @@ for (const name of testDevices(import.meta.url)) {
     }
   });
 
-  Deno.test(`crossEntropy names a class that does not exist (${name})`, { ignore: name !== "cpu" }, () => {
+  Deno.test(`crossEntropy names a class that does not exist (${name})`, () => {
     const logits = zeros([2, 3], { device: name });
     for (const wrong of [3, -1]) {
       assertThrows(
-        () => functional.crossEntropy(logits, tensor([0, wrong], { dtype: "int64", device: name })),
+        () => functional.crossEntropy(logits, tensor([0, wrong], { dtype: "int64", device: name })).item(),
         NativeError,
-        `index ${wrong} at position 1 is outside [0, 3)`,
+        name === "cpu" ? `index ${wrong} at position 1 is outside [0, 3)` : "a value outside its dimension",
       );
     }
   });
