@@ -18,6 +18,7 @@ import { Checkpoints, type ProjectOptions } from "./checkpoints.ts";
 import { type AcceleratorBackwardOptions, type AccumulationTarget, Gradients } from "./gradients.ts";
 import { type JoinOptions, joinUneven } from "./join.ts";
 import { type DataLoaderConfiguration, Loaders } from "./loaders.ts";
+import { GlobalBatch } from "./global_batch.ts";
 import { freePrepared } from "./memory.ts";
 import { gatherForMetrics, sampleWeights } from "./metrics.ts";
 import { ObservingMethods, type ObservingParts } from "./observing_methods.ts";
@@ -47,6 +48,18 @@ export interface AcceleratorOptions {
   dataLoader?: DataLoaderConfiguration;
   /** What a step of a prepared schedule counts. Default true: steps of its optimizer. */
   stepSchedulerWithOptimizer?: SchedulerStepping;
+  /**
+   * Samples of one step of the optimizer, over all processes and micro-batches; it takes the place of the loaders' batchSize. Any number of
+   * processes, and any gradientAccumulationSteps, then give the same losses and weights up to rounding, if the model treats samples
+   * alone (batch normalisation does not) and nothing random differs between ranks. A micro-batch counts by its number of samples.
+   */
+  globalBatchSize?: number;
+  /**
+   * With globalBatchSize, also the same bits. A step is always computed in the same parts (8, or fewer for an odd size), whatever
+   * gradientAccumulationSteps says; their gradients are added in order, and each has its own random numbers. It costs an exchange of all
+   * gradients for each part. Default false.
+   */
+  deterministic?: boolean;
   /** Where checkpoints and logs of this run go. */
   projectDir?: string;
   /** How checkpoints are named and kept. */
@@ -62,6 +75,17 @@ export interface AcceleratorParts extends ObservingParts {
   readonly accumulation: Accumulation;
   readonly loaders: Loaders;
   readonly schedulers: Schedulers;
+}
+
+function globalBatchOf(options: AcceleratorOptions, ranks: Ranks, steps: () => number): GlobalBatch | undefined {
+  const { globalBatchSize: size, deterministic: isDeterministic = false } = options;
+  if (size !== undefined) {
+    return new GlobalBatch({ size, isDeterministic, rank: ranks.rank, worldSize: ranks.worldSize, steps });
+  }
+  if (isDeterministic) {
+    throw new RangeError("Cannot be deterministic without globalBatchSize: give the samples of a step");
+  }
+  return undefined;
 }
 
 /**
@@ -84,6 +108,7 @@ export class Accelerator extends ObservingMethods {
   override readonly projectDir: string | undefined;
   readonly #gradients: Gradients;
   readonly #trace: RunTrace | undefined;
+  readonly #globalBatch: GlobalBatch | undefined;
 
   /**
    * Reads the environment; opens no connection.
@@ -98,7 +123,8 @@ export class Accelerator extends ObservingMethods {
     const ranks = new Ranks(readDistributedEnvironment(), Math.ceil(timeoutSeconds * 1000));
     super(ranks);
     const gradients = this.#gradients = new Gradients(ranks, bucketMb * 2 ** 20);
-    const loaders = new Loaders(ranks, dataLoader);
+    const globalBatch = this.#globalBatch = globalBatchOf(options, ranks, () => gradients.steps);
+    const loaders = new Loaders(ranks, dataLoader, globalBatch);
     const projectDir = this.projectDir = env("ACCELERATE_PROJECT_DIR") ?? options.projectDir;
     const models = new Set<Module>();
     const schedulers = new Schedulers({
@@ -120,7 +146,7 @@ export class Accelerator extends ObservingMethods {
       models,
       accumulation: new Accumulation(
         gradients,
-        () => loaders.current?.isLast === true,
+        () => loaders.current !== undefined && (globalBatch?.closes(loaders.current) ?? loaders.current.isLast),
         options.gradientAccumulation,
       ),
       schedulers,
@@ -129,6 +155,7 @@ export class Accelerator extends ObservingMethods {
         ranks,
         registry,
         accumulation: new PartialGradients(gradients),
+        ...(globalBatch === undefined ? {} : { globalBatch }),
         projectDir,
         project: options.project ?? {},
         timeoutMs: Math.ceil(timeoutSeconds * 1000),
@@ -140,7 +167,14 @@ export class Accelerator extends ObservingMethods {
       }),
     };
     this.#trace = RunTrace.fromEnvironment({ ...this.parts, links: gradients.links });
-    this.gradientAccumulationSteps = readAccelerateEnvironment().gradientAccumulationSteps ??
+    if (globalBatch !== undefined) {
+      gradients.globalBatch = {
+        isDeterministic: globalBatch.isDeterministic,
+        counts: () => loaders.current === undefined ? null : globalBatch.counts(loaders.current),
+        closes: () => loaders.current === undefined || globalBatch.closes(loaders.current),
+      };
+    }
+    this.gradientAccumulationSteps = globalBatch?.fixedSteps ?? readAccelerateEnvironment().gradientAccumulationSteps ??
       options.gradientAccumulationSteps ?? 1;
   }
 
@@ -193,7 +227,8 @@ export class Accelerator extends ObservingMethods {
         `Cannot accumulate ${steps} micro-batches: gradientAccumulationSteps must be a positive integer`,
       );
     }
-    this.#gradients.steps = steps;
+    if (this.#globalBatch?.fixedSteps === undefined) this.#gradients.steps = steps;
+    else this.#gradients.steps = this.#globalBatch.fixedSteps;
   }
 
   /** Whether the micro-batch that runs, or ran last, completes the gradients, so that optimizers take a step. */

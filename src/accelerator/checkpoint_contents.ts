@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { getRandomState } from "../core/random.ts";
+import type { RandomState } from "../core/random.ts";
 import { packState } from "../io/packed_state.ts";
 import { layoutSafetensors, type SafetensorsLayout } from "../io/safetensors_format.ts";
 import { distinctTensors } from "../io/tied.ts";
@@ -74,12 +74,17 @@ export function collectShared(registry: Registry, models: readonly Module[], fil
  * Collects what each rank has for itself.
  *
  * @param rank The rank.
+ * @param random Its random numbers.
  * @param accumulation Its accumulation window.
  * @param files Gets the files.
  */
-export function collectRank(rank: number, accumulation: PartialGradients, files: TensorFile[]): RankState {
+export function collectRank(
+  rank: number,
+  random: RandomState,
+  accumulation: PartialGradients,
+  files: TensorFile[],
+): RankState {
   const state = accumulation.stateDict();
-  const random = getRandomState();
   if (state === undefined) return { random };
   return { random, accumulation: store(files, `accumulation_${rank}.safetensors`, "the accumulation window", state) };
 }

@@ -13,7 +13,7 @@ import type { Module } from "../nn/module.ts";
 import { stack } from "../ops/cat.ts";
 import type { Tensor } from "../tensor.ts";
 import type { LoadedCheckpoint } from "./checkpoint_reader.ts";
-import type { AnyOptimizer } from "./gradients.ts";
+import type { AnyOptimizer } from "./optimizer_link.ts";
 import type { StoredState } from "./manifest.ts";
 import type { AccumulationDict, PartialGradients } from "./partial_gradients.ts";
 import type { Registry, Stateful } from "./registry.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 import { CheckpointError } from "../core/errors.ts";
+import { getRandomState } from "../core/random.ts";
 import { isPresent, removeIfPresent } from "../io/durable.ts";
 import { safetensorsParts } from "../io/safetensors_format.ts";
 import type { Module } from "../nn/module.ts";
@@ -16,6 +17,7 @@ import { LoadedCheckpoint } from "./checkpoint_reader.ts";
 import { planRestore, type RestorePlan, wantedRanks } from "./checkpoint_restore.ts";
 import { replacedName } from "./checkpoint_writer.ts";
 import { MANIFEST_FILE } from "./manifest.ts";
+import type { GlobalBatch } from "./global_batch.ts";
 import type { PartialGradients } from "./partial_gradients.ts";
 import type { Ranks } from "./ranks.ts";
 import type { Registry } from "./registry.ts";
@@ -54,6 +56,8 @@ export interface StateHookHandle {
 export interface CheckpointContext {
   readonly registry: Registry;
   readonly accumulation: PartialGradients;
+  /** Who has the random numbers while it lends others to the parts of a step. */
+  readonly globalBatch?: GlobalBatch;
   readonly projectDir: string | undefined;
   readonly project: ProjectOptions;
   readonly timeoutMs: number;
@@ -155,7 +159,7 @@ export class Checkpoints {
     given: string | undefined,
     { async: inBackground = false, overwrite = false }: SaveStateOptions,
   ): Promise<string> {
-    const { registry, accumulation, ranks } = this.#context;
+    const { registry, accumulation, ranks, globalBatch } = this.#context;
     const { rank, worldSize } = ranks;
     const wrap = (path: string) => (message: string) =>
       new CheckpointError(`Cannot save ${path}: ${message}`, { path });
@@ -175,7 +179,7 @@ export class Checkpoints {
       const shared = await allOrNone(ranks, "saveState", async () => {
         const models = registry.models;
         for (const hook of this.#saveHooks) await hook(models, temporary);
-        const own = collectRank(rank, accumulation, files);
+        const own = collectRank(rank, globalBatch?.randomState ?? getRandomState(), accumulation, files);
         return { own, writes: files.length > 0, shared: rank === 0 ? collectShared(registry, models, files) : null };
       }, failure);
       const manifest = { iteration, worldSize, ...shared[0].shared!, ranks: shared.map(({ own }) => own) };
@@ -269,6 +273,7 @@ export class Checkpoints {
         undo = plan!.begin();
       }, failure);
       undo = undefined;
+      this.#context.globalBatch?.reset();
       plan!.finish();
     } finally {
       undo?.();

@@ -9,7 +9,8 @@ import { tensor } from "../creation.ts";
 import { copyInto } from "../ops/launch.ts";
 import { toDevice } from "../ops/copy.ts";
 import type { Tensor } from "../tensor.ts";
-import type { AnyOptimizer, Gradients, OptimizerLink } from "./gradients.ts";
+import type { Gradients } from "./gradients.ts";
+import type { AnyOptimizer, OptimizerLink } from "./optimizer_link.ts";
 import { Window, type WindowState } from "./window.ts";
 
 /**
@@ -48,7 +49,8 @@ export class PartialGradients {
   }
 
   #isLocal(window: Window): boolean {
-    const { reducers } = this.#gradients;
+    const { reducers, globalBatch } = this.#gradients;
+    if (globalBatch?.isDeterministic === true) return false;
     return window.isPartial || [...window.buffers].some((buffer) => reducers.get(buffer)?.hasLocal === true);
   }
 

@@ -5,7 +5,7 @@
  */
 import type { DataLoader } from "../data/data_loader.ts";
 import type { Module } from "../nn/module.ts";
-import type { AnyOptimizer } from "./gradients.ts";
+import type { AnyOptimizer } from "./optimizer_link.ts";
 import type { Scheduler } from "./schedulers.ts";
 
 /** An object whose state can be taken and given back. The state consists of plain values, typed arrays and tensors. */

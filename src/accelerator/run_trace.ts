@@ -13,7 +13,7 @@ import { packState } from "../io/packed_state.ts";
 import { readBytes } from "../ops/copy.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Checkpoints } from "./checkpoints.ts";
-import type { AnyOptimizer, OptimizerLink } from "./gradients.ts";
+import type { AnyOptimizer, OptimizerLink } from "./optimizer_link.ts";
 import type { Ranks } from "./ranks.ts";
 import type { Registry } from "./registry.ts";
 
