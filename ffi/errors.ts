@@ -24,6 +24,11 @@ export class NativeError extends Error {
   }
 }
 
+/** A training step cannot be recorded, or a recorded one cannot run as it is: it reads a value on the host, or copies from it. */
+export class CaptureError extends Error {
+  override readonly name = "CaptureError";
+}
+
 /** The device has no memory left; the message lists what is live by category. */
 export class OutOfMemoryError extends NativeError {
   override readonly name = "OutOfMemoryError";

@@ -125,7 +125,7 @@ export class Tensor extends TensorInPlace {
     if (this.dtype === "bfloat16") return cast(this, "float32").item();
     const host = this.storage instanceof ScalarStorage ? this.storage.host : undefined;
     const array = host === undefined || this.shape.length > 0
-      ? hostArray(this.dtype, readBytes(this))
+      ? hostArray(this.dtype, readBytes(this, "item()"))
       : hostArray(this.dtype, host, (this.storage as ScalarStorage).byteOffset, 1);
     return Number(array[0]);
   }

@@ -2,8 +2,10 @@
 #ifndef AX_COMMON_ATTENTION_H_
 #define AX_COMMON_ATTENTION_H_
 #include <math.h>
+#include <string.h>
 
 #include "common/layout.h"
+#include "common/live.h"
 #include "common/philox.h"
 
 namespace ax {
@@ -128,6 +130,24 @@ inline int32_t resolveAttention(int32_t dtype, const double* operands, const Att
   double span = rowsSpan(s, s.heads, s.q_len, 1, {s.mask_batch, s.mask_head, s.mask_row});
   span = span == 0 || s.k_len == 0 ? 0 : span + (s.k_len - 1.0) * s.mask_column;
   return take(span, s.mask_kind == AX_ATTENTION_BOOL_MASK ? static_cast<int32_t>(AX_BOOL) : s.mask_dtype, &a->mask);
+}
+
+// call(operands, shape, scalars), again for each replay of a recorded step where dropout needs other random numbers: see common/live.h.
+template <class Call>
+int32_t withAttentionRandom(const void* operands, const void* shape, const void* scalars, bool is_backward, const Call& call) {
+  const AttentionScalars numbers = *static_cast<const AttentionScalars*>(scalars);
+  if (numbers.dropout_p == 0) return call(operands, shape, scalars);
+  struct Copies {
+    double operands[22];
+    AttentionShape shape;
+  } copies{{}, *static_cast<const AttentionShape*>(shape)};
+  memcpy(copies.operands, operands, (is_backward ? 22 : 12) * sizeof(double));
+  const RandomKey key{static_cast<uint32_t>(numbers.seed_low), static_cast<uint32_t>(numbers.seed_high), numbers.counter};
+  return withRandom(key, [=](const RandomKey& now) {
+    const AttentionScalars current{numbers.scale, numbers.dropout_p, static_cast<double>(now.seed_low), static_cast<double>(now.seed_high),
+                                   now.counter};
+    return call(copies.operands, &copies.shape, &current);
+  });
 }
 
 }  // namespace AX_ISA

@@ -1,6 +1,7 @@
 // Storages of either library: the exported functions of the section "Storages and host copies", and resolve().
 #include <string.h>
 
+#include <atomic>
 #include <mutex>
 
 #include "common/device_memory.h"
@@ -16,6 +17,9 @@ namespace {
 // still run while the process exits.
 SpinLock g_lock;
 StorageTable g_table;
+// Whether operands have to be looked at: see checkEachDevice().
+std::atomic<bool> g_checks_devices{false};
+
 // Whether a double is an integer in [0, 2^53]. The conversion gives INT64_MIN for NaN and for what does not fit.
 bool isCount(double value) {
   const int64_t integer = static_cast<int64_t>(value);
@@ -35,6 +39,8 @@ __attribute__((noinline, cold)) int32_t failRange(const Storage* storage, double
 }
 
 int32_t resolveUnits(uint32_t id, double offset, double count, uint64_t unit_bytes, void** address) {
+  const bool checks_devices = g_checks_devices.load(std::memory_order_relaxed);
+  if (__builtin_expect(checks_devices, 0) && recordedAddress(address)) return AX_OK;
   const Storage* storage = g_table.find(id);
   if (__builtin_expect(storage == nullptr, 0)) return failUnknown(id);
   if (__builtin_expect(!isCount(offset) || !isCount(count) ||
@@ -43,10 +49,17 @@ int32_t resolveUnits(uint32_t id, double offset, double count, uint64_t unit_byt
     return failRange(storage, offset, count, unit_bytes);
   }
   *address = static_cast<char*>(storage->address) + static_cast<uint64_t>(offset) * unit_bytes;
-  return AX_OK;
+  return __builtin_expect(checks_devices, 0) ? useOperand(storage->device, *address) : AX_OK;
+}
+
+int32_t checkDevice(const char* function, int32_t device) {
+  if (device >= 0 && device < StorageTable::kMaxDevices) return AX_OK;
+  return fail(AX_ERROR_ARGUMENT, "%s: device is %d, want 0 to %d", function, device, StorageTable::kMaxDevices - 1);
 }
 
 }  // namespace
+
+void checkEachDevice() { g_checks_devices.store(true, std::memory_order_relaxed); }
 
 int32_t resolve(uint32_t id, double offset, double count, int32_t dtype, void** address) {
   if (__builtin_expect(!isDtype(dtype), 0)) return fail(AX_ERROR_ARGUMENT, "dtype must be in [0, 7], got %d", dtype);
@@ -61,8 +74,9 @@ int32_t resolveBytes(uint32_t id, double byte_offset, double bytes, void** addre
 
 using namespace ax;
 
-int32_t ax_storage_create(void* id, double bytes, int32_t category) {
+int32_t ax_storage_create(void* id, int32_t device, double bytes, int32_t category) {
   if (id == nullptr) return fail(AX_ERROR_ARGUMENT, "ax_storage_create: id is null");
+  AX_TRY(checkDevice("ax_storage_create", device));
   if (!isCount(bytes)) return fail(AX_ERROR_ARGUMENT, "ax_storage_create: bytes is %.17g, want an integer from 0", bytes);
   if (category < 0 || category >= AX_MEMORY_CATEGORIES) {
     return fail(AX_ERROR_ARGUMENT, "ax_storage_create: category is %d, want 0 to %d", category, AX_MEMORY_CATEGORIES - 1);
@@ -73,9 +87,9 @@ int32_t ax_storage_create(void* id, double bytes, int32_t category) {
   void* address = nullptr;
   {
     std::lock_guard<SpinLock> guard(g_lock);
-    AX_TRY(allocateBlock(byte_count, &address, &note));
-    new_id = g_table.insert(address, byte_count, category, note);
-    if (new_id == 0) releaseBlock(address, note);
+    AX_TRY(allocateBlock(device, byte_count, &address, &note));
+    new_id = g_table.insert(device, address, byte_count, category, note);
+    if (new_id == 0) releaseBlock(device, address, note);
   }
   if (__builtin_expect(new_id == 0, 0)) {
     return fail(AX_ERROR_OUT_OF_MEMORY, "more than %u storages are live", StorageTable::kMaxSlots - 1);
@@ -101,10 +115,11 @@ int32_t ax_storage_release(const void* ids, int32_t count) {
         has_unknown = true;
         continue;
       }
-      void* address = storage->address;
-      uint64_t note = storage->owner;
+      const int32_t device = storage->device;
+      void* const address = storage->address;
+      const uint64_t note = storage->owner;
       g_table.remove(storage);
-      releaseBlock(address, note);
+      releaseBlock(device, address, note);
     }
   }
   return has_unknown ? failUnknown(unknown_id) : AX_OK;
@@ -151,23 +166,37 @@ int32_t ax_storage_write(uint32_t storage, double byte_offset, const void* host,
   return copyToDevice(address, host, static_cast<uint64_t>(bytes));
 }
 
-int32_t ax_memory_stats(void* stats, int32_t count) {
-  if (stats == nullptr || count < StorageTable::kStatsCount) {
-    return fail(AX_ERROR_ARGUMENT, "ax_memory_stats: needs room for %d doubles, got %d", StorageTable::kStatsCount,
-                stats == nullptr ? 0 : count);
+int32_t ax_memory_stats(void* stats, int32_t count, int32_t device) {
+  if (stats == nullptr || count < AX_MEMORY_STATS) {
+    return fail(AX_ERROR_ARGUMENT, "ax_memory_stats: needs room for %d doubles, got %d", AX_MEMORY_STATS, stats == nullptr ? 0 : count);
   }
-  double values[StorageTable::kStatsCount];
+  AX_TRY(checkDevice("ax_memory_stats", device));
+  DeviceMemory memory;
+  MemoryCounters counters;
   {
     std::lock_guard<SpinLock> guard(g_lock);
-    g_table.writeStats(values, cachedBlockBytes(), systemBlockBytes());
+    AX_TRY(describeMemory(device, &memory));
+    counters = g_table.counters(device);
   }
+  double values[AX_MEMORY_STATS] = {
+      static_cast<double>(counters.live_count), static_cast<double>(counters.live_bytes), static_cast<double>(memory.cached_bytes),
+      static_cast<double>(counters.peak_bytes), static_cast<double>(memory.system_bytes)};
+  for (int category = 0; category < AX_MEMORY_CATEGORIES; ++category) {
+    values[5 + 2 * category] = static_cast<double>(counters.category_count[category]);
+    values[6 + 2 * category] = static_cast<double>(counters.category_bytes[category]);
+  }
+  double* const more = values + 5 + 2 * AX_MEMORY_CATEGORIES;
+  more[0] = static_cast<double>(memory.recorded_bytes);
+  more[1] = static_cast<double>(memory.free_bytes);
+  more[2] = static_cast<double>(memory.total_bytes);
   memcpy(stats, values, sizeof values);
   return AX_OK;
 }
 
-int32_t ax_memory_trim(void) {
+int32_t ax_memory_trim(int32_t device) {
+  AX_TRY(checkDevice("ax_memory_trim", device));
   std::lock_guard<SpinLock> guard(g_lock);
-  trimBlocks();
-  g_table.resetPeak();
+  AX_TRY(trimBlocks(device));
+  g_table.resetPeak(device);
   return AX_OK;
 }

@@ -30,6 +30,7 @@ struct MemoryCounters {
 
 class StorageTable {
  public:
+  static constexpr int32_t kMaxDevices = 64;
   static constexpr uint32_t kSlotBits = 20;
   static constexpr uint32_t kMaxSlots = 1u << kSlotBits;
   static constexpr uint32_t kMaxGeneration = (1u << (32 - kSlotBits)) - 1;
@@ -41,7 +42,7 @@ class StorageTable {
   }
 
   // Enters a storage and returns its id, or 0 when kMaxSlots - 1 storages are live. Under the owner's lock.
-  uint32_t insert(void* address, uint64_t bytes, int32_t category, uint64_t owner, int32_t device = 0) {
+  uint32_t insert(int32_t device, void* address, uint64_t bytes, int32_t category, uint64_t owner) {
     uint32_t index;
     if (first_free_ != 0) {
       index = first_free_;
@@ -58,11 +59,12 @@ class StorageTable {
     slot.category = static_cast<uint8_t>(category);
     slot.device = static_cast<uint8_t>(device);
     slot.owner = owner;
-    counters_.live_count += 1;
-    counters_.live_bytes += bytes;
-    if (counters_.live_bytes > counters_.peak_bytes) counters_.peak_bytes = counters_.live_bytes;
-    counters_.category_count[category] += 1;
-    counters_.category_bytes[category] += bytes;
+    MemoryCounters& counters = counters_[slot.device];
+    counters.live_count += 1;
+    counters.live_bytes += bytes;
+    if (counters.live_bytes > counters.peak_bytes) counters.peak_bytes = counters.live_bytes;
+    counters.category_count[category] += 1;
+    counters.category_bytes[category] += bytes;
     uint32_t id = index | (static_cast<uint32_t>(slot.generation) << kSlotBits);
     slot.id.store(id, std::memory_order_release);
     return id;
@@ -72,10 +74,11 @@ class StorageTable {
   void remove(const Storage* storage) {
     Storage& slot = slots_[storage - slots_];
     slot.id.store(0, std::memory_order_release);
-    counters_.live_count -= 1;
-    counters_.live_bytes -= slot.bytes;
-    counters_.category_count[slot.category] -= 1;
-    counters_.category_bytes[slot.category] -= slot.bytes;
+    MemoryCounters& counters = counters_[slot.device];
+    counters.live_count -= 1;
+    counters.live_bytes -= slot.bytes;
+    counters.category_count[slot.category] -= 1;
+    counters.category_bytes[slot.category] -= slot.bytes;
     slot.owner = first_free_;
     first_free_ = static_cast<uint32_t>(storage - slots_);
   }
@@ -83,29 +86,16 @@ class StorageTable {
   // Moves a live storage to another category. Under the owner's lock.
   void categorize(const Storage* storage, int32_t category) {
     Storage& slot = slots_[storage - slots_];
-    counters_.category_count[slot.category] -= 1;
-    counters_.category_bytes[slot.category] -= slot.bytes;
+    MemoryCounters& counters = counters_[slot.device];
+    counters.category_count[slot.category] -= 1;
+    counters.category_bytes[slot.category] -= slot.bytes;
     slot.category = static_cast<uint8_t>(category);
-    counters_.category_count[category] += 1;
-    counters_.category_bytes[category] += slot.bytes;
+    counters.category_count[category] += 1;
+    counters.category_bytes[category] += slot.bytes;
   }
 
-  void resetPeak() { counters_.peak_bytes = counters_.live_bytes; }
-  const MemoryCounters& counters() const { return counters_; }
-
-  // Writes the layout of ax_memory_stats: 5 totals, then a pair for each category. Under the owner's lock.
-  void writeStats(double* stats, uint64_t cached_bytes, uint64_t system_bytes) const {
-    stats[0] = static_cast<double>(counters_.live_count);
-    stats[1] = static_cast<double>(counters_.live_bytes);
-    stats[2] = static_cast<double>(cached_bytes);
-    stats[3] = static_cast<double>(counters_.peak_bytes);
-    stats[4] = static_cast<double>(system_bytes);
-    for (int category = 0; category < AX_MEMORY_CATEGORIES; ++category) {
-      stats[5 + 2 * category] = static_cast<double>(counters_.category_count[category]);
-      stats[6 + 2 * category] = static_cast<double>(counters_.category_bytes[category]);
-    }
-  }
-  static constexpr int32_t kStatsCount = 5 + 2 * AX_MEMORY_CATEGORIES;
+  void resetPeak(int32_t device) { counters_[device].peak_bytes = counters_[device].live_bytes; }
+  const MemoryCounters& counters(int32_t device) const { return counters_[device]; }
 
  private:
   // All members start as zero, so that the table lies in .bss: pages that no storage has used take no memory. Slot 0 is not
@@ -113,7 +103,7 @@ class StorageTable {
   Storage slots_[kMaxSlots];
   uint32_t first_free_ = 0;
   uint32_t used_slots_ = 0;
-  MemoryCounters counters_;
+  MemoryCounters counters_[kMaxDevices];
 };
 
 }  // namespace ax

@@ -38,10 +38,15 @@ int32_t ax_device_select(int32_t index) {
   return index == 0 ? AX_OK : fail(AX_ERROR_ARGUMENT, "the CPU is device 0, got %d", index);
 }
 
-int32_t ax_device_synchronize(void) { return AX_OK; }
+int32_t ax_device_synchronize(int32_t index) { return ax_device_select(index); }
 
 int32_t ax_device_synchronize_async(int32_t index, void* error, int32_t error_bytes) {
   const int32_t status = ax_device_select(index);
   if (status != AX_OK && error_bytes > 0) put(error, error_bytes, lastError());
   return status;
 }
+
+int32_t ax_graph_begin(int32_t) { return fail(AX_ERROR_UNSUPPORTED, "the CPU library records no steps: it runs them"); }
+int32_t ax_graph_end(void*, int32_t) { return ax_graph_begin(0); }
+int32_t ax_graph_replay(uint32_t, const void*, double, uint32_t, uint32_t, double) { return ax_graph_begin(0); }
+int32_t ax_graph_release(uint32_t) { return ax_graph_begin(0); }

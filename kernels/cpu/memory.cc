@@ -16,7 +16,8 @@ HostAllocator& allocator() {
 
 }  // namespace
 
-int32_t allocateBlock(uint64_t bytes, void** address, uint64_t* note) {
+int32_t allocateBlock(int32_t device, uint64_t bytes, void** address, uint64_t* note) {
+  if (device != 0) return fail(AX_ERROR_ARGUMENT, "the CPU is device 0, got %d", device);
   *address = allocator().allocate(bytes, note);
   if (*address != nullptr) return AX_OK;
   return fail(AX_ERROR_OUT_OF_MEMORY, "out of memory: cannot allocate %llu bytes (cached %llu, limit %llu bytes)",
@@ -24,10 +25,18 @@ int32_t allocateBlock(uint64_t bytes, void** address, uint64_t* note) {
               static_cast<unsigned long long>(HostAllocator::limitBytes()));
 }
 
-void releaseBlock(void* address, uint64_t note) { allocator().release(address, note); }
-void trimBlocks() { allocator().trim(); }
-uint64_t cachedBlockBytes() { return allocator().cachedBytes(); }
-uint64_t systemBlockBytes() { return allocator().systemBytes(); }
+void releaseBlock(int32_t, void* address, uint64_t note) { allocator().release(address, note); }
+
+int32_t trimBlocks(int32_t) {
+  allocator().trim();
+  return AX_OK;
+}
+
+int32_t describeMemory(int32_t, DeviceMemory* memory) {
+  memory->cached_bytes = allocator().cachedBytes();
+  memory->system_bytes = allocator().systemBytes();
+  return AX_OK;
+}
 
 int32_t copyToHost(void* host, const void* device, uint64_t bytes) {
   memcpy(host, device, bytes);
@@ -40,5 +49,9 @@ int32_t copyToDevice(void* device, const void* host, uint64_t bytes) {
 }
 
 bool isHostMemory() { return true; }
+
+// There is one device, and no step is recorded.
+bool recordedAddress(void**) { return false; }
+int32_t useOperand(int32_t, void*) { return AX_OK; }
 
 }  // namespace ax

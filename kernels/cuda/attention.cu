@@ -205,9 +205,9 @@ int32_t runAny(int32_t dtype, const void* operands, const void* shape, const voi
 using namespace ax;
 
 int32_t ax_attention_forward(int32_t dtype, const void* operands, const void* shape, const void* scalars) {
-  return runAny(dtype, operands, shape, scalars, false);
+  return withAttentionRandom(operands, shape, scalars, false, [=](const void* o, const void* s, const void* n) { return runAny(dtype, o, s, n, false); });
 }
 
 int32_t ax_attention_backward(int32_t dtype, const void* operands, const void* shape, const void* scalars) {
-  return runAny(dtype, operands, shape, scalars, true);
+  return withAttentionRandom(operands, shape, scalars, true, [=](const void* o, const void* s, const void* n) { return runAny(dtype, o, s, n, true); });
 }

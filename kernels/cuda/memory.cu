@@ -1,114 +1,115 @@
-// Blocks of device memory from a caching allocator: size classes, small ones carved from slabs, freed blocks kept by class.
-//
-// All work of a device runs in one stream, so a block may be handed out again as soon as it is released: what uses it next comes
-// later in the stream.
-#include <map>
-#include <vector>
-
+// Storages' memory on GPUs: see common/device_memory.h.
 #include "common/device_memory.h"
-#include "cuda/runtime.h"
+
+#include "cuda/device.h"
+#include "cuda/recording.h"
+#include "cuda/scratch.h"
 
 namespace ax {
 namespace {
 
-constexpr uint64_t kAlignment = 256, kSlabBytes = 2 << 20, kLargestCarved = 1 << 18;
+unsigned long long number(uint64_t value) { return value; }
 
-struct Pool {
-  std::map<uint64_t, std::vector<void*>> free_blocks;  // by class
-  char* slab = nullptr;
-  uint64_t slab_left = 0, cached_bytes = 0, system_bytes = 0;
-};
-
-// Never destroyed: the driver may be gone before static destructors run.
-Pool& pool() {
-  static Pool* const instance = new Pool;
-  return *instance;
+// Where the calling thread's blocks come from.
+Allocator::Pool* poolOf(Device& device) {
+  Allocator::Pool* const pool = recordingPool(device);
+  return pool != nullptr ? pool : device.allocator.commonPool();
 }
 
-// 256-byte steps to 2 KiB, then eighths of a power of two: at most 12.5% is wasted.
-uint64_t classBytes(uint64_t bytes) {
-  if (bytes <= kAlignment) return kAlignment;
-  uint64_t step = kAlignment;
-  while (bytes > 16 * step) step *= 2;
-  return (bytes + step - 1) / step * step;
-}
-
-int32_t obtain(uint64_t bytes, void** address) {
-  cudaError_t error = cudaMalloc(address, bytes);
-  if (error == cudaErrorMemoryAllocation) {
-    cudaGetLastError();
-    trimBlocks();
-    error = cudaMalloc(address, bytes);
-  }
-  if (error == cudaErrorMemoryAllocation) {
-    cudaGetLastError();
-    return fail(AX_ERROR_OUT_OF_MEMORY, "out of memory: cannot allocate %llu bytes (obtained %llu so far)",
-                static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(pool().system_bytes));
-  }
-  AX_TRY(checkCuda(error, "allocate device memory"));
-  pool().system_bytes += bytes;
-  return AX_OK;
+int32_t failRecording(const char* what) {
+  return fail(AX_ERROR_CAPTURE, "a recorded step cannot %s", what);
 }
 
 }  // namespace
 
-int32_t allocateBlock(uint64_t bytes, void** address, uint64_t* note) {
-  Pool& p = pool();
-  const uint64_t size = classBytes(bytes);
-  *note = size;
-  std::vector<void*>& free_list = p.free_blocks[size];
-  if (!free_list.empty()) {
-    *address = free_list.back();
-    free_list.pop_back();
-    p.cached_bytes -= size;
-    return AX_OK;
+int32_t obtainBlock(Device& device, uint64_t bytes, void** address, Allocator::Note* note) {
+  Allocator& allocator = device.allocator;
+  cudaError_t error = allocator.allocate(bytes, poolOf(device), address, note);
+  if (error == cudaErrorMemoryAllocation && !isRecording()) {
+    allocator.trim();
+    error = allocator.allocate(bytes, poolOf(device), address, note);
   }
-  if (size > kLargestCarved) return obtain(size, address);
-  if (p.slab_left < size) {
-    void* slab = nullptr;
-    AX_TRY(obtain(kSlabBytes, &slab));
-    p.slab = static_cast<char*>(slab);
-    p.slab_left = kSlabBytes;
-  }
-  *address = p.slab;
-  p.slab += size;
-  p.slab_left -= size;
+  if (error != cudaErrorMemoryAllocation) return checkCuda(error, "allocate device memory");
+  return fail(AX_ERROR_OUT_OF_MEMORY, "out of memory: GPU %d cannot give %llu bytes (%llu are in use, %llu cached)", device.index,
+              number(bytes), number(allocator.usedBytes()), number(allocator.systemBytes() - allocator.usedBytes()));
+}
+
+int32_t grow(Device& device, HeldBlock* held, uint64_t bytes) {
+  if (bytes <= held->bytes) return AX_OK;
+  // Work that uses the old block was enqueued before whatever will use its memory next.
+  if (held->address != nullptr) device.allocator.release(held->address, held->note);
+  *held = {};
+  const uint64_t size = bytes + bytes / 4;
+  AX_TRY(obtainBlock(device, size, &held->address, &held->note));
+  held->bytes = size;
   return AX_OK;
 }
 
-void releaseBlock(void* address, uint64_t note) {
-  pool().free_blocks[note].push_back(address);
-  pool().cached_bytes += note;
+int32_t scratch(size_t bytes, void** address) {
+  if (recordedAddress(address)) return AX_OK;
+  Device* device;
+  AX_TRY(currentDevice(&device));
+  std::lock_guard<std::mutex> guard(device->memory_lock);
+  HeldBlock& held = isRecording() ? *recordingScratch() : device->scratch;
+  AX_TRY(grow(*device, &held, bytes));
+  *address = held.address;
+  noteAddress(*address);
+  return AX_OK;
 }
 
-void trimBlocks() {
-  Pool& p = pool();
-  for (auto& [size, blocks] : p.free_blocks) {
-    if (size <= kLargestCarved) continue;  // part of a slab
-    for (void* block : blocks) cudaFree(block);  // waits for the device
-    p.cached_bytes -= size * blocks.size();
-    p.system_bytes -= size * blocks.size();
-    blocks.clear();
-  }
+int32_t allocateBlock(int32_t index, uint64_t bytes, void** address, uint64_t* note) {
+  Device* device;
+  AX_TRY(deviceAt(index, &device));
+  std::lock_guard<std::mutex> guard(device->memory_lock);
+  return obtainBlock(*device, bytes, address, note);
 }
 
-uint64_t cachedBlockBytes() { return pool().cached_bytes; }
-uint64_t systemBlockBytes() { return pool().system_bytes; }
-
-int32_t copyToHost(void* host, const void* device, uint64_t bytes) {
-  cudaStream_t stream;
-  AX_TRY(computeStream(&stream));
-  AX_TRY(checkCuda(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream), "copy to the host"));
-  return synchronizeStream();
+void releaseBlock(int32_t index, void* address, uint64_t note) {
+  Device* const device = startedDevice(index);
+  std::lock_guard<std::mutex> guard(device->memory_lock);
+  device->allocator.release(address, note);
 }
 
-int32_t copyToDevice(void* device, const void* host, uint64_t bytes) {
-  cudaStream_t stream;
-  AX_TRY(computeStream(&stream));
-  AX_TRY(checkCuda(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream), "copy to the device"));
-  return checkCuda(cudaStreamSynchronize(stream), "copy to the device");
+int32_t trimBlocks(int32_t index) {
+  Device* device;
+  AX_TRY(deviceAt(index, &device));
+  std::lock_guard<std::mutex> guard(device->memory_lock);
+  if (!isRecording()) device->allocator.trim();
+  return AX_OK;
+}
+
+int32_t describeMemory(int32_t index, DeviceMemory* memory) {
+  Device* device;
+  AX_TRY(deviceAt(index, &device));
+  std::lock_guard<std::mutex> guard(device->memory_lock);
+  const Allocator& allocator = device->allocator;
+  size_t free_bytes = 0, total_bytes = 0;
+  AX_TRY(checkCuda(cudaMemGetInfo(&free_bytes, &total_bytes), "ask for the memory of the GPU"));
+  *memory = {allocator.systemBytes() - allocator.usedBytes(), allocator.systemBytes(), allocator.poolBytes(), free_bytes, total_bytes};
+  return AX_OK;
+}
+
+int32_t copyToHost(void* host, const void* address, uint64_t bytes) {
+  Device* device;
+  AX_TRY(currentDevice(&device));
+  if (isRecording()) return failRecording("copy to the host, which waits for the GPU");
+  AX_TRY(checkCuda(device->staging.toHost(host, address, bytes, device->compute), "copy to the host"));
+  return takeIndexError(*device);
+}
+
+int32_t copyToDevice(void* address, const void* host, uint64_t bytes) {
+  Device* device;
+  AX_TRY(currentDevice(&device));
+  if (isRecording()) return failRecording("copy from the host: replays would copy the same values again");
+  return checkCuda(device->staging.toDevice(address, host, bytes, device->compute), "copy to the device");
 }
 
 bool isHostMemory() { return false; }
+
+int32_t useOperand(int32_t index, void* address) {
+  AX_TRY(selectDevice(index));
+  noteAddress(address);
+  return AX_OK;
+}
 
 }  // namespace ax

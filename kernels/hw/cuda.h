@@ -16,6 +16,8 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 
+#include <type_traits>
+
 #define AX_SHARED(type, name, ...) __shared__ type name __VA_ARGS__
 #define AX_DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
 #define AX_MAX_THREADS(...) __launch_bounds__(__VA_ARGS__)
@@ -23,11 +25,47 @@
 
 namespace hw {
 
-template <class... Parameters, class... Arguments>
+// Pointers to the arguments of a kernel.
+using Arguments = void* const*;
+
+inline cudaError_t enqueueKernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Arguments arguments) {
+  return cudaLaunchKernel(kernel, grid, block, const_cast<void**>(arguments), shared_bytes, stream);
+}
+
+// Gives a kernel node of a graph another grid and other arguments.
+inline cudaError_t setKernelNode(cudaGraphExec_t graph, cudaGraphNode_t node, const void* kernel, dim3 grid, dim3 block,
+                                 size_t shared_bytes, Arguments arguments) {
+  cudaKernelNodeParams parameters{};
+  parameters.func = const_cast<void*>(kernel);
+  parameters.gridDim = grid;
+  parameters.blockDim = block;
+  parameters.sharedMemBytes = static_cast<unsigned>(shared_bytes);
+  parameters.kernelParams = const_cast<void**>(arguments);
+  return cudaGraphExecKernelNodeSetParams(graph, node, &parameters);
+}
+
+// The node that the last call has added to the graph in which the stream is being captured.
+inline cudaError_t lastCapturedNode(cudaStream_t stream, cudaGraphNode_t* node) {
+  cudaStreamCaptureStatus status;
+  const cudaGraphNode_t* last = nullptr;
+  size_t count = 0;
+  const cudaError_t error = cudaStreamGetCaptureInfo(stream, &status, nullptr, nullptr, &last, nullptr, &count);
+  if (error != cudaSuccess) return error;
+  if (status != cudaStreamCaptureStatusActive || count != 1) return cudaErrorStreamCaptureInvalidated;
+  *node = *last;
+  return cudaSuccess;
+}
+
+// What launch() calls: enqueues a kernel, or gives a node of a recorded graph new arguments. In cuda/recording.cu.
+cudaError_t launchKernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, const Arguments& arguments);
+
+template <class... Parameters, class... Arguments_>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                   const Arguments&... arguments) {
-  kernel<<<grid, block, shared_bytes, stream>>>(static_cast<Parameters>(arguments)...);
-  return cudaGetLastError();
+                   const Arguments_&... arguments) {
+  return [&](std::decay_t<Parameters>... values) {
+    void* pointers[sizeof...(values) + 1] = {const_cast<void*>(static_cast<const void*>(&values))...};
+    return launchKernel(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream, pointers);
+  }(static_cast<Parameters>(arguments)...);
 }
 
 }  // namespace hw

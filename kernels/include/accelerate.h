@@ -44,7 +44,8 @@ enum {
   AX_ERROR_TIMEOUT = 8,       // a collective waited longer than its timeout
   AX_ERROR_PEER = 9,          // a rank of the communicator is dead: ax_comm_failed_rank names it
   AX_ERROR_MISMATCH = 10,     // ranks called different collectives: ax_comm_failed_rank names one that differs
-  AX_ERROR_SYSTEM = 11        // a system call failed
+  AX_ERROR_SYSTEM = 11,       // a system call failed
+  AX_ERROR_CAPTURE = 12       // not possible in a recorded step
 };
 
 enum {
@@ -80,11 +81,11 @@ AX_API int32_t ax_threads_set(int32_t count);
 // Writes the number of devices (int32_t): 1 on the CPU; on CUDA 0 and AX_ERROR_DEVICE where there is no driver.
 AX_API int32_t ax_device_count(void* count);
 
-// Makes device `index` current for the calling thread.
+// Makes device `index` current for the calling thread. An operation does so itself with the device of its operands.
 AX_API int32_t ax_device_select(int32_t index);
 
-// Waits for all work enqueued so far. For short waits on the calling thread.
-AX_API int32_t ax_device_synchronize(void);
+// Waits for all work of device `index` enqueued so far. For short waits on the calling thread.
+AX_API int32_t ax_device_synchronize(int32_t index);
 
 // The same on another thread, for long waits.
 AX_NONBLOCKING int32_t ax_device_synchronize_async(int32_t index, void* error, int32_t error_bytes);
@@ -93,9 +94,9 @@ AX_NONBLOCKING int32_t ax_device_synchronize_async(int32_t index, void* error, i
 // Storages and host copies
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Allocates `bytes` (0 is allowed) from the caching allocator, 64-byte aligned, not initialised; writes the id (uint32_t,
-// never 0) to `id`. Ids of released storages are not reused until 2^10 generations of their slot have passed.
-AX_API int32_t ax_storage_create(void* id, double bytes, int32_t category);
+// Allocates `bytes` (0 is allowed) on device `device` (an index; 0 on the CPU) from the caching allocator, 64-byte aligned, not initialised;
+// writes the id (uint32_t, never 0) to `id`. Ids of released storages are not reused until 2^10 generations of their slot have passed.
+AX_API int32_t ax_storage_create(void* id, int32_t device, double bytes, int32_t category);
 
 // Releases `count` storages (uint32_t ids). All valid ids are released even when one is not; that one is then reported.
 AX_API int32_t ax_storage_release(const void* ids, int32_t count);
@@ -109,15 +110,37 @@ AX_API int32_t ax_storage_address(void* address_and_bytes, uint32_t id);
 // Copies `bytes` from a storage to host memory, after all work enqueued before. Byte offsets, not elements.
 AX_API int32_t ax_storage_read(void* host, uint32_t storage, double byte_offset, double bytes);
 
-// Copies `bytes` of host memory into a storage; `host` may be reused on return.
+// Copies `bytes` of host memory into a storage; `host` may be reused on return. On CUDA it returns before the copy has happened.
 AX_API int32_t ax_storage_write(uint32_t storage, double byte_offset, const void* host, double bytes);
 
-// Writes doubles: live storages, live bytes, cached bytes, peak live bytes, bytes obtained from the system, then
-// AX_MEMORY_CATEGORIES pairs of live storages and live bytes. `count` is the room in doubles (at least 17).
-AX_API int32_t ax_memory_stats(void* stats, int32_t count);
+enum { AX_MEMORY_STATS = 20 };
 
-// Gives cached memory back to the system, and sets the peak to what is live.
-AX_API int32_t ax_memory_trim(void);
+// Writes AX_MEMORY_STATS doubles about a device: live storages, live bytes, cached bytes, peak live bytes, bytes obtained from the system;
+// AX_MEMORY_CATEGORIES pairs of live storages and live bytes; then bytes that recorded steps keep for their replays, and free and total
+// bytes of the device, other processes included (0 on the CPU). `count` is the room in doubles.
+AX_API int32_t ax_memory_stats(void* stats, int32_t count, int32_t device);
+
+// Gives a device's cached memory back to the system, and sets the peak to what is live.
+AX_API int32_t ax_memory_trim(int32_t device);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Recorded steps (CUDA graphs; AX_ERROR_UNSUPPORTED on the CPU)
+// ---------------------------------------------------------------------------------------------------------------------
+
+// From now on, what the calling thread enqueues on the device is recorded and not run, and what it allocates there stays with the recording.
+// A call that waits for the GPU or copies from or to the host is AX_ERROR_CAPTURE.
+AX_API int32_t ax_graph_begin(int32_t device);
+
+// Ends recording. With keep 1 it writes the id (uint32_t) of the recorded step to `graph`; with keep 0 the recording is thrown away.
+AX_API int32_t ax_graph_end(void* graph, int32_t keep);
+
+// Enqueues a recorded step. Its calls get new numbers: `numbers` is double[count], the `hyper` of every optimizer call in the order in which
+// they were recorded; random numbers come from the key (seed_low, seed_high), their counters are those of then plus random_shift.
+AX_API int32_t ax_graph_replay(uint32_t graph, const void* numbers, double count, uint32_t seed_low, uint32_t seed_high,
+                               double random_shift);
+
+// Frees a recorded step. What was allocated in it and is live stays.
+AX_API int32_t ax_graph_release(uint32_t graph);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Fill, copy, random numbers

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "common/backend.h"
+#include "common/live.h"
 
 namespace ax {
 inline namespace AX_ISA {
@@ -186,10 +187,11 @@ using namespace ax;
 
 int32_t ax_adafactor_step(int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t row_var, uint32_t col_var, uint32_t scratch,
                           uint32_t gradient, double gradient_offset, double outer, double rows, double cols, const void* hyper) {
-  const double* numbers = static_cast<const double*>(hyper);
-  switch (dtype) {
-    case AX_FLOAT32: return adafactor<float>(dtype, parameter, parameter_offset, row_var, col_var, scratch, gradient, gradient_offset, outer, rows, cols, numbers);
-    case AX_FLOAT64: return adafactor<double>(dtype, parameter, parameter_offset, row_var, col_var, scratch, gradient, gradient_offset, outer, rows, cols, numbers);
-  }
-  return fail(AX_ERROR_UNSUPPORTED, "adafactor_step is not available for dtype %d", dtype);
+  return withNumbers(static_cast<const double*>(hyper), 8, [=](const double* numbers) {
+    switch (dtype) {
+      case AX_FLOAT32: return adafactor<float>(dtype, parameter, parameter_offset, row_var, col_var, scratch, gradient, gradient_offset, outer, rows, cols, numbers);
+      case AX_FLOAT64: return adafactor<double>(dtype, parameter, parameter_offset, row_var, col_var, scratch, gradient, gradient_offset, outer, rows, cols, numbers);
+    }
+    return fail(AX_ERROR_UNSUPPORTED, "adafactor_step is not available for dtype %d", dtype);
+  });
 }

@@ -4,6 +4,7 @@
 
 #include "common/hd.h"
 #include "common/layout.h"
+#include "common/live.h"
 #include "common/step.h"
 
 namespace ax {
@@ -230,13 +231,15 @@ using namespace ax;
 int32_t ax_optimizer_step(int32_t optimizer, int32_t dtype, uint32_t parameter, double parameter_offset, uint32_t state0,
                           uint32_t state1, uint32_t state2, double state_offset, uint32_t gradient, double gradient_offset,
                           double count, const void* hyper, int32_t flags) {
-  const Call call{optimizer, dtype, parameter, gradient, {state0, state1, state2}, parameter_offset, state_offset, gradient_offset, count,
-                  static_cast<const double*>(hyper), flags};
-  switch (dtype) {
-    case AX_FLOAT32:
-    case AX_BFLOAT16:
-    case AX_FLOAT16: return runAs<float>(call);
-    case AX_FLOAT64: return runAs<double>(call);
-  }
-  return fail(AX_ERROR_UNSUPPORTED, "optimizer_step is not available for dtype %d", dtype);
+  return withNumbers(static_cast<const double*>(hyper), AX_OPTIMIZER_NUMBERS, [=](const double* numbers) {
+    const Call call{optimizer, dtype, parameter, gradient, {state0, state1, state2}, parameter_offset, state_offset, gradient_offset, count,
+                    numbers, flags};
+    switch (dtype) {
+      case AX_FLOAT32:
+      case AX_BFLOAT16:
+      case AX_FLOAT16: return runAs<float>(call);
+      case AX_FLOAT64: return runAs<double>(call);
+    }
+    return fail(AX_ERROR_UNSUPPORTED, "optimizer_step is not available for dtype %d", dtype);
+  });
 }

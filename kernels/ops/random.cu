@@ -1,5 +1,6 @@
 // Counter-based random numbers and dropout; accelerate.h gives the exact mapping from bits to values.
 #include "common/backend.h"
+#include "common/live.h"
 #include "common/operand.h"
 #include "common/philox.h"
 
@@ -33,9 +34,9 @@ struct GenerateBody {
 };
 
 template <class T, class Value>
-int32_t generate(int32_t dtype, uint32_t out, double out_offset, double count, uint32_t seed_low, uint32_t seed_high,
-                 double counter, const Value& value) {
-  GenerateBody<T, Value> body{nullptr, static_cast<int64_t>(count), Philox{seed_low, seed_high}, static_cast<uint64_t>(counter), value};
+int32_t generate(int32_t dtype, uint32_t out, double out_offset, double count, const RandomKey& key, const Value& value) {
+  GenerateBody<T, Value> body{nullptr, static_cast<int64_t>(count), Philox{key.seed_low, key.seed_high}, static_cast<uint64_t>(key.counter),
+                              value};
   AX_TRY(at(out, out_offset, count, dtype, &body.out));
   return forEach<1>(static_cast<double>((body.count + 3) / 4), Layout<1>{nullptr, 0}, body);
 }
@@ -81,10 +82,10 @@ struct Dropped {
 
 template <class T>
 int32_t runDropout(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p,
-                   uint32_t seed_low, uint32_t seed_high, double counter) {
+                   const RandomKey& key) {
   Dropped<T> value{nullptr, static_cast<float>(p), p < 1 ? static_cast<Compute<T>>(1 / (1 - p)) : Compute<T>(0)};
   AX_TRY(at(x, x_offset, count, dtype, &value.x));
-  return generate<T>(dtype, out, out_offset, count, seed_low, seed_high, counter, value);
+  return generate<T>(dtype, out, out_offset, count, key, value);
 }
 
 int32_t unsupported(const char* what, int32_t dtype) {
@@ -109,14 +110,18 @@ using namespace ax;
 
 int32_t ax_random_uniform(int32_t dtype, uint32_t out, double out_offset, double count, double low, double high,
                           uint32_t seed_low, uint32_t seed_high, double counter) {
-  AX_FLOATING(dtype, "random_uniform", (generate<T>(dtype, out, out_offset, count, seed_low, seed_high, counter,
-                                                    Uniform<T>{static_cast<Compute<T>>(low), static_cast<Compute<T>>(high - low)})));
+  return withRandom({seed_low, seed_high, counter}, [=](const RandomKey& key) {
+    AX_FLOATING(dtype, "random_uniform", (generate<T>(dtype, out, out_offset, count, key,
+                                                      Uniform<T>{static_cast<Compute<T>>(low), static_cast<Compute<T>>(high - low)})));
+  });
 }
 
 int32_t ax_random_normal(int32_t dtype, uint32_t out, double out_offset, double count, double mean, double deviation,
                          uint32_t seed_low, uint32_t seed_high, double counter) {
-  AX_FLOATING(dtype, "random_normal", (generate<T>(dtype, out, out_offset, count, seed_low, seed_high, counter,
-                                                   Normal<T>{static_cast<Compute<T>>(mean), static_cast<Compute<T>>(deviation)})));
+  return withRandom({seed_low, seed_high, counter}, [=](const RandomKey& key) {
+    AX_FLOATING(dtype, "random_normal", (generate<T>(dtype, out, out_offset, count, key,
+                                                     Normal<T>{static_cast<Compute<T>>(mean), static_cast<Compute<T>>(deviation)})));
+  });
 }
 
 int32_t ax_random_integers(int32_t dtype, uint32_t out, double out_offset, double count, double low, double high,
@@ -126,19 +131,22 @@ int32_t ax_random_integers(int32_t dtype, uint32_t out, double out_offset, doubl
   }
   const int64_t base = static_cast<int64_t>(low);
   const uint64_t range = static_cast<uint64_t>(high - low);
-  switch (dtype) {
-    case AX_INT32: return generate<int32_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<int32_t>{base, range});
-    case AX_INT64: return generate<int64_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<int64_t>{base, range});
-    case AX_UINT8: return generate<uint8_t>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<uint8_t>{base, range});
-    case AX_BOOL: return generate<Bool>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<Bool>{base, range});
-  }
-  AX_FLOATING(dtype, "random_integers",
-              (generate<T>(dtype, out, out_offset, count, seed_low, seed_high, counter, Integers<T>{base, range})));
+  return withRandom({seed_low, seed_high, counter}, [=](const RandomKey& key) {
+    switch (dtype) {
+      case AX_INT32: return generate<int32_t>(dtype, out, out_offset, count, key, Integers<int32_t>{base, range});
+      case AX_INT64: return generate<int64_t>(dtype, out, out_offset, count, key, Integers<int64_t>{base, range});
+      case AX_UINT8: return generate<uint8_t>(dtype, out, out_offset, count, key, Integers<uint8_t>{base, range});
+      case AX_BOOL: return generate<Bool>(dtype, out, out_offset, count, key, Integers<Bool>{base, range});
+    }
+    AX_FLOATING(dtype, "random_integers", (generate<T>(dtype, out, out_offset, count, key, Integers<T>{base, range})));
+  });
 }
 
 int32_t ax_dropout(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, double count, double p,
                    uint32_t seed_low, uint32_t seed_high, double counter) {
   if (!(p >= 0 && p <= 1)) return fail(AX_ERROR_ARGUMENT, "p must be in [0, 1], got %g", p);
-  AX_FLOATING(dtype, "dropout", (runDropout<T>(dtype, out, out_offset, x, x_offset, count, p, seed_low, seed_high, counter)));
+  return withRandom({seed_low, seed_high, counter}, [=](const RandomKey& key) {
+    AX_FLOATING(dtype, "dropout", (runDropout<T>(dtype, out, out_offset, x, x_offset, count, p, key)));
+  });
 }
 #undef AX_FLOATING

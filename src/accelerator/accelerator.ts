@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cpuDevice, type DeviceName } from "../core/device.ts";
+import type { DeviceName } from "../core/device.ts";
 import { env } from "../core/env.ts";
 import { DataLoader } from "../data/data_loader.ts";
 import { readAccelerateEnvironment, readDistributedEnvironment } from "../distributed/environment.ts";
@@ -11,82 +11,23 @@ import { Module } from "../nn/module.ts";
 import { clipGradNorm, type ClipGradNormOptions, clipGradValue } from "../nn/utils/clip.ts";
 import { Optimizer } from "../optim/optimizer.ts";
 import type { Tensor } from "../tensor.ts";
-import { type TrackerChoice, Trackers } from "../tracking/trackers.ts";
-import { Accumulation, type GradientAccumulationOptions, inRegion, Region } from "./accumulation.ts";
+import { inRegion, Region } from "./accumulation.ts";
 import { type BatchSizeOptions, findBatchSize } from "./batch_size.ts";
-import { Checkpoints, type ProjectOptions } from "./checkpoints.ts";
-import { type AcceleratorBackwardOptions, type AccumulationTarget, Gradients } from "./gradients.ts";
+import { capture, type CapturedStep, type CaptureOptions } from "./capture.ts";
+import type { AcceleratorBackwardOptions, AccumulationTarget, Gradients } from "./gradients.ts";
 import { type JoinOptions, joinUneven } from "./join.ts";
-import { type DataLoaderConfiguration, Loaders } from "./loaders.ts";
-import { GlobalBatch } from "./global_batch.ts";
 import { freePrepared } from "./memory.ts";
 import { gatherForMetrics, sampleWeights } from "./metrics.ts";
-import { ObservingMethods, type ObservingParts } from "./observing_methods.ts";
-import { PartialGradients } from "./partial_gradients.ts";
+import { ObservingMethods } from "./observing_methods.ts";
+import { type AcceleratorOptions, type AcceleratorParts, makeParts } from "./parts.ts";
+import { chooseDevice } from "./placement.ts";
 import { Ranks } from "./ranks.ts";
-import { Registry } from "./registry.ts";
-import { RunTrace } from "./run_trace.ts";
-import { isScheduler, Schedulers, type SchedulerStepping } from "./schedulers.ts";
+import { isScheduler } from "./schedulers.ts";
+
+export type { AcceleratorOptions, AcceleratorParts } from "./parts.ts";
 
 /** How the processes of the job work together. */
-export type DistributedType = "NO" | "MULTI_CPU";
-
-/** Options of the Accelerator. */
-export interface AcceleratorOptions {
-  /** How long a rank waits for the others before it gives up. Default 600. */
-  timeoutSeconds?: number;
-  /** Gradients are averaged in buckets. */
-  ddp?: {
-    /** Size of a bucket after the first, in megabytes. Default 25. */
-    bucketMb?: number;
-  };
-  /** Micro-batches that `accumulate` makes one step of. The launcher's flag wins. Default 1. */
-  gradientAccumulationSteps?: number;
-  /** See {@link GradientAccumulationOptions}. */
-  gradientAccumulation?: GradientAccumulationOptions;
-  /** How loaders are shared between the ranks. */
-  dataLoader?: DataLoaderConfiguration;
-  /** What a step of a prepared schedule counts. Default true: steps of its optimizer. */
-  stepSchedulerWithOptimizer?: SchedulerStepping;
-  /**
-   * Samples of one step of the optimizer, over all processes and micro-batches; it takes the place of the loaders' batchSize. Any number of
-   * processes, and any gradientAccumulationSteps, then give the same losses and weights up to rounding, if the model treats samples
-   * alone (batch normalisation does not) and nothing random differs between ranks. A micro-batch counts by its number of samples.
-   */
-  globalBatchSize?: number;
-  /**
-   * With globalBatchSize, also the same bits. A step is always computed in the same parts (8, or fewer for an odd size), whatever
-   * gradientAccumulationSteps says; their gradients are added in order, and each has its own random numbers. It costs an exchange of all
-   * gradients for each part. Default false.
-   */
-  deterministic?: boolean;
-  /** Where checkpoints and logs of this run go. */
-  projectDir?: string;
-  /** How checkpoints are named and kept. */
-  project?: ProjectOptions;
-  /** Which trackers `initTrackers` starts. Default "jsonl". */
-  logWith?: TrackerChoice | readonly TrackerChoice[];
-}
-
-/** What an Accelerator is made of, for the files of this folder. */
-export interface AcceleratorParts extends ObservingParts {
-  readonly models: Set<Module>;
-  readonly gradients: Gradients;
-  readonly accumulation: Accumulation;
-  readonly loaders: Loaders;
-  readonly schedulers: Schedulers;
-}
-
-function globalBatchOf(options: AcceleratorOptions, ranks: Ranks, steps: () => number): GlobalBatch | undefined {
-  const { globalBatchSize: size, deterministic: isDeterministic = false } = options;
-  if (size !== undefined) {
-    return new GlobalBatch({ size, isDeterministic, rank: ranks.rank, worldSize: ranks.worldSize, steps });
-  }
-  if (isDeterministic) {
-    throw new RangeError("Cannot be deterministic without globalBatchSize: give the samples of a step");
-  }
-  return undefined;
-}
+export type DistributedType = "NO" | "MULTI_CPU" | "MULTI_GPU";
 
 /**
  * Prepares models, optimizers and loaders for the job that this process belongs to, and runs what must agree between its ranks.
@@ -107,89 +48,46 @@ export class Accelerator extends ObservingMethods {
   override readonly parts: AcceleratorParts;
   override readonly projectDir: string | undefined;
   readonly #gradients: Gradients;
-  readonly #trace: RunTrace | undefined;
-  readonly #globalBatch: GlobalBatch | undefined;
+  readonly #capturedSteps: CapturedStep<never, unknown>[] = [];
 
   /**
    * Reads the environment; opens no connection.
    *
    * @param options See {@link AcceleratorOptions}.
    * @throws {LaunchError} When the environment is inconsistent.
+   * @throws {DeviceError} When this machine has fewer GPUs than processes.
    */
   constructor(options: AcceleratorOptions = {}) {
-    const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {}, dataLoader = {} } = options;
+    const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {} } = options;
     if (!(timeoutSeconds > 0)) throw new RangeError(`Cannot wait ${timeoutSeconds} s: timeoutSeconds must be above 0`);
     if (!(bucketMb > 0)) throw new RangeError(`Cannot use buckets of ${bucketMb} MB: bucketMb must be above 0`);
-    const ranks = new Ranks(readDistributedEnvironment(), Math.ceil(timeoutSeconds * 1000));
+    const environment = readDistributedEnvironment();
+    const timeoutMs = Math.ceil(timeoutSeconds * 1000);
+    const ranks = new Ranks(environment, chooseDevice(environment, options.cpu), timeoutMs);
     super(ranks);
-    const gradients = this.#gradients = new Gradients(ranks, bucketMb * 2 ** 20);
-    const globalBatch = this.#globalBatch = globalBatchOf(options, ranks, () => gradients.steps);
-    const loaders = new Loaders(ranks, dataLoader, globalBatch);
-    const projectDir = this.projectDir = env("ACCELERATE_PROJECT_DIR") ?? options.projectDir;
-    const models = new Set<Module>();
-    const schedulers = new Schedulers({
-      links: gradients.links,
-      stepping: options.stepSchedulerWithOptimizer ?? true,
-      times: dataLoader.splitBatches === true ? 1 : this.numProcesses,
-      warn: (message) => this.isMainProcess && console.warn(message),
-    });
-    const registry = new Registry(() => ({
-      models,
-      optimizers: gradients.links.keys(),
-      schedulers: schedulers.prepared,
-      loaders: loaders.prepared,
-    }));
-    this.parts = {
-      ranks,
-      gradients,
-      loaders,
-      models,
-      accumulation: new Accumulation(
-        gradients,
-        () => loaders.current !== undefined && (globalBatch?.closes(loaders.current) ?? loaders.current.isLast),
-        options.gradientAccumulation,
-      ),
-      schedulers,
-      registry,
-      checkpoints: new Checkpoints({
-        ranks,
-        registry,
-        accumulation: new PartialGradients(gradients),
-        ...(globalBatch === undefined ? {} : { globalBatch }),
-        projectDir,
-        project: options.project ?? {},
-        timeoutMs: Math.ceil(timeoutSeconds * 1000),
-      }),
-      trackers: new Trackers({
-        logWith: options.logWith ?? "jsonl",
-        loggingDir: projectDir,
-        isMainProcess: this.isMainProcess,
-      }),
-    };
-    this.#trace = RunTrace.fromEnvironment({ ...this.parts, links: gradients.links });
-    if (globalBatch !== undefined) {
-      gradients.globalBatch = {
-        isDeterministic: globalBatch.isDeterministic,
-        counts: () => loaders.current === undefined ? null : globalBatch.counts(loaders.current),
-        closes: () => loaders.current === undefined || globalBatch.closes(loaders.current),
-      };
-    }
-    this.gradientAccumulationSteps = globalBatch?.fixedSteps ?? readAccelerateEnvironment().gradientAccumulationSteps ??
+    this.projectDir = env("ACCELERATE_PROJECT_DIR") ?? options.projectDir;
+    const { projectDir } = this;
+    this.parts = makeParts(options, { ranks, timeoutMs, bucketBytes: bucketMb * 2 ** 20, projectDir });
+    this.#gradients = this.parts.gradients;
+    this.gradientAccumulationSteps = this.parts.globalBatch?.fixedSteps ??
+      readAccelerateEnvironment().gradientAccumulationSteps ??
       options.gradientAccumulationSteps ?? 1;
   }
 
   /** Where models and batches are placed. */
   get device(): DeviceName {
-    return cpuDevice().toString();
+    return this.parts.ranks.device.toString();
   }
 
   get distributedType(): DistributedType {
-    return this.numProcesses > 1 ? "MULTI_CPU" : "NO";
+    if (this.numProcesses === 1) return "NO";
+    return this.parts.ranks.device.type === "cuda" ? "MULTI_GPU" : "MULTI_CPU";
   }
 
   /**
-   * Makes objects ready: parameters become flat and equal to those of rank 0, loaders yield this rank's batches, schedules count the
-   * steps of their optimizer. Other values pass through. The same objects come back, so references that you hold stay good.
+   * Makes objects ready: parameters, buffers and the state of optimizers move to the device, parameters become flat and equal to those of
+   * rank 0, loaders yield this rank's batches on the device, schedules count the steps of their optimizer. Other values pass through. The same
+   * objects come back, so references that you hold stay good.
    *
    * @param objects Modules, optimizers, loaders, schedules, or anything else.
    * @throws {LaunchError} When the other ranks cannot be joined.
@@ -210,8 +108,48 @@ export class Accelerator extends ObservingMethods {
         schedulers.prepare(object);
       }
     }
-    this.#trace?.watch();
+    this.parts.trace?.watch();
     return objects;
+  }
+
+  /**
+   * Makes a training step that costs the host one call. On a GPU, its first call with inputs of some shapes runs as it is; the second one
+   * records what it does as a CUDA graph, and from then on the graph is replayed: forward, backward, optimizer and the average between ranks.
+   * The step sees changed learning rates, a schedule's step() and new random numbers as without it. On the CPU it is the function itself.
+   *
+   * What the function does in JavaScript happens when it is recorded, not in replays: it must do the same operations each time, must not read
+   * values (`item()`; return the tensor instead), and gets what differs between calls as arguments. A returned tensor is overwritten by the
+   * next call, unless it is a scalar.
+   *
+   * @param step Tensors, and plain values that never change the shapes, to a tensor or a structure of them. Synchronous.
+   * @param options See {@link CaptureOptions}.
+   * @throws {CaptureError} From the step, when it does what cannot be recorded; the message names it.
+   *
+   * @example
+   * ```ts
+   * import { Accelerator, nn, ones, optim, type Tensor } from "../../mod.ts";
+   * const accelerator = new Accelerator();
+   * const model = new nn.Linear(2, 1);
+   * const [net, optimizer] = await accelerator.prepare(model, new optim.SGD(model.parameters()));
+   * const train = accelerator.capture((x: Tensor) => {
+   *   optimizer.zeroGrad();
+   *   const loss = net.forward(x).square().mean();
+   *   accelerator.backward(loss);
+   *   optimizer.step();
+   *   return loss;
+   * });
+   * for (let step = 0; step < 3; step++) console.log(train(ones([4, 2], { device: accelerator.device })).item());
+   * await accelerator.end();
+   * ```
+   */
+  capture<Inputs extends unknown[], Result>(
+    step: (...inputs: Inputs) => Result,
+    options: CaptureOptions = {},
+  ): CapturedStep<Inputs, Result> {
+    const { ranks, models, gradients } = this.parts;
+    const captured = capture(ranks.device, step, { modules: models, buffers: gradients.buffers }, options);
+    this.#capturedSteps.push(captured as unknown as CapturedStep<never, unknown>);
+    return captured;
   }
 
   // Accumulation.
@@ -227,8 +165,7 @@ export class Accelerator extends ObservingMethods {
         `Cannot accumulate ${steps} micro-batches: gradientAccumulationSteps must be a positive integer`,
       );
     }
-    if (this.#globalBatch?.fixedSteps === undefined) this.#gradients.steps = steps;
-    else this.#gradients.steps = this.#globalBatch.fixedSteps;
+    this.#gradients.steps = this.parts.globalBatch?.fixedSteps ?? steps;
   }
 
   /** Whether the micro-batch that runs, or ran last, completes the gradients, so that optimizers take a step. */
@@ -244,7 +181,7 @@ export class Accelerator extends ObservingMethods {
    * @throws {CollectiveError} When a rank died, or does not call the same.
    */
   backward(loss: Tensor, options?: AcceleratorBackwardOptions): void {
-    this.#trace?.noteLoss(loss);
+    this.parts.trace?.noteLoss(loss);
     this.#gradients.backward(loss, options?.normalizer);
   }
 
@@ -306,7 +243,7 @@ export class Accelerator extends ObservingMethods {
    * and their sum as the normalizer of {@link backward}, losses and gradients are exact although all batches are equally large.
    */
   sampleWeights(): Tensor {
-    return sampleWeights(this.parts.loaders.current, this.processIndex);
+    return sampleWeights(this.parts.ranks, this.parts.loaders.current);
   }
 
   /**
@@ -352,12 +289,13 @@ export class Accelerator extends ObservingMethods {
 
   /** Ends the job: finishes trackers and checkpoints, waits for every rank and leaves the group. */
   override async end(): Promise<void> {
-    const { ranks, gradients, loaders, trackers } = this.parts;
-    this.#trace?.finish();
+    const { ranks, gradients, loaders, trackers, trace } = this.parts;
+    trace?.finish();
     await trackers.finish();
     await this.flush();
     for (const loader of loaders.prepared) await loader.close();
     await ranks.close();
+    for (const step of this.#capturedSteps.splice(0)) step.dispose();
     gradients.release();
   }
 }

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { fillInto } from "../ops/launch.ts";
-import { copied, copyInto } from "../ops/launch.ts";
+import type { Device } from "../core/device.ts";
 import { empty } from "../core/op.ts";
+import { copied, copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { describeTensors, mapTensors, tensorsOf } from "./nested.ts";
 import type { Ranks, Turn } from "./ranks.ts";
@@ -23,6 +23,13 @@ export interface PadOptions {
   padFirst?: boolean;
 }
 
+/** Runs an operation where the ranks compute; the result comes to where the tensor was. */
+export function onDevice(tensor: Tensor, device: Device, operation: (near: Tensor) => Tensor): Tensor {
+  const own = tensor.detach();
+  if (own.storage.device === device) return operation(own);
+  return operation(own.to({ device: device.toString() })).to({ device: own.device });
+}
+
 /** Replaces every tensor of a value by what an operation makes of it; all ranks must have tensors of the same shapes. */
 async function collect<T>(
   ranks: Ranks,
@@ -35,7 +42,7 @@ async function collect<T>(
   return await ranks.run(op, (turn) => {
     if (ranks.worldSize === 1) return value;
     turn.agree(op, detail);
-    return mapTensors(value, (tensor) => operation(tensor.detach(), turn));
+    return mapTensors(value, (tensor) => onDevice(tensor, ranks.device, (near) => operation(near, turn)));
   });
 }
 

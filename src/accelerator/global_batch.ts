@@ -13,7 +13,16 @@ const MAX_PARTS = 8;
 /** Blocks of random numbers that a part may use before it comes to those of the next one. */
 const BLOCKS_OF_A_PART = 2 ** 28;
 
-/** Options of the Accelerator. */
+/** What is known of the batch that is being used, where steps have a fixed number of samples. */
+export interface GlobalBatchLink {
+  readonly isDeterministic: boolean;
+  /** How many samples of it count on each rank; null outside of loops over batches. */
+  counts(): readonly number[] | null;
+  /** Whether it is the last of its step. */
+  closes(): boolean;
+}
+
+/** How steps are cut. */
 export interface GlobalBatchOptions {
   readonly size: number;
   readonly isDeterministic: boolean;

@@ -5,6 +5,7 @@
  */
 import { CollectiveError } from "../core/errors.ts";
 import { empty, noGrad } from "../core/op.ts";
+import { refuseRecording } from "../core/recording.ts";
 import { tensor } from "../creation.ts";
 import type { ProcessGroup } from "../distributed/process_group.ts";
 import { Reducer } from "../distributed/reducer.ts";
@@ -13,8 +14,10 @@ import { fillInto } from "../ops/launch.ts";
 import { type FlatBuffer, flatten } from "../optim/flat.ts";
 import { Tensor } from "../tensor.ts";
 import { tidy } from "../tidy.ts";
+import type { GlobalBatchLink } from "./global_batch.ts";
 import { type AnyOptimizer, OptimizerLink } from "./optimizer_link.ts";
 import { addParts, takeSum } from "./ordered_sums.ts";
+import { placeModule, placeOptimizer } from "./placement.ts";
 import type { Ranks } from "./ranks.ts";
 import { reciprocal, scaleGradients, Window } from "./window.ts";
 
@@ -36,15 +39,6 @@ export interface JoinedRegion {
   announceMetrics(): void;
   /** Every rank's weights added up, one for each reducer; null for one that no rank reduces. */
   announce(weights: readonly (number | null)[]): (number | null)[];
-}
-
-/** What is known of the batch that is being used, where steps have a fixed number of samples. */
-export interface GlobalBatchLink {
-  readonly isDeterministic: boolean;
-  /** How many samples of it count on each rank; null outside of loops over batches. */
-  counts(): readonly number[] | null;
-  /** Whether it is the last of its step. */
-  closes(): boolean;
 }
 
 function numberOf(normalizer: number | Tensor): number {
@@ -93,6 +87,11 @@ export class Gradients {
     return this.#reducers;
   }
 
+  /** The flat memory of everything that was prepared. */
+  get buffers(): Iterable<FlatBuffer> {
+    return { [Symbol.iterator]: () => this.#windows.keys() };
+  }
+
   /** The optimizers, in the order of their preparation. */
   get links(): ReadonlyMap<AnyOptimizer, OptimizerLink> {
     return this.#links;
@@ -101,7 +100,7 @@ export class Gradients {
   /** Makes a model's parameters flat, and equal to those of rank 0. */
   async prepareModel(model: Module, group: ProcessGroup): Promise<void> {
     this.#group = group;
-    for (const buffer of flatten(model.parameters())) {
+    for (const buffer of placeModule(model, group.device)) {
       if (!this.#windows.has(buffer)) this.#adopt(new Window(), [buffer]);
       if (group.worldSize === 1 || this.#reducers.has(buffer)) continue;
       await group.ready();
@@ -120,7 +119,7 @@ export class Gradients {
   /** Lets an optimizer take steps with complete gradients only. */
   prepareOptimizer(optimizer: AnyOptimizer): void {
     if (this.#links.has(optimizer)) return;
-    const buffers = flatten(optimizer.paramGroups.flatMap(({ params }) => params));
+    const buffers = placeOptimizer(optimizer, this.#ranks.device);
     // A model and its optimizer share a window, and so do optimizers of one model.
     const found = [...buffers].flatMap((buffer) => this.#windows.get(buffer) ?? []);
     const window = found[0] ?? new Window();
@@ -263,6 +262,10 @@ export class Gradients {
 
   #accumulated(loss: Tensor, weight: number | undefined, entered: readonly Window[], times = 1): void {
     const { worldSize } = this.#ranks;
+    refuseRecording(
+      "backward() inside of accumulate()",
+      "a replay would be the same micro-batch again. Accumulate without capture()",
+    );
     for (const window of entered) {
       // A second pass in a micro-batch that was already complete: back to the sum.
       if (window.divisor !== 1) { for (const buffer of window.buffers) scaleGradients(buffer, window.divisor); }
@@ -313,7 +316,7 @@ export class Gradients {
     const group = this.#group;
     if (group === undefined || group.worldSize === 1) return value;
     return tidy(() => {
-      const all = tensor([value], { dtype: "float64", device: "cpu" });
+      const all = tensor([value], { dtype: "float64", device: group.device.toString() });
       group.allReduce(all, "sum", 1);
       return all.item();
     });

@@ -51,7 +51,7 @@ export class Join implements JoinedRegion {
   ): { head: number[]; totals: (number | null)[] } {
     const sums = tidy(() => {
       const own = [...head, ...weights.flatMap((weight) => weight === null ? [0, 0] : [1, weight])];
-      const all = tensor(own, { dtype: "float64", device: "cpu" });
+      const all = tensor(own, { dtype: "float64", device: this.#ranks.device.toString() });
       this.#group.allReduce(all, "sum", 1);
       return Array.from(all.data(), Number);
     });
@@ -92,7 +92,9 @@ export class Join implements JoinedRegion {
     }
     return tidy(() => {
       const counts = Array.from(
-        this.#group.allGather(tensor([this.#announcements], { dtype: "float64", device: "cpu" })).data(),
+        this.#group.allGather(
+          tensor([this.#announcements], { dtype: "float64", device: this.#ranks.device.toString() }),
+        ).data(),
         Number,
       );
       return counts.indexOf(Math.max(...counts));

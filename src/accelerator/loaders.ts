@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { cpuDevice } from "../core/device.ts";
 import type { DataLoader } from "../data/data_loader.ts";
 import type { DispatchNote, Scatter } from "../data/dispatch.ts";
 import type { Iteration, LoaderObserver } from "../data/iteration.ts";
@@ -76,7 +75,7 @@ export class Loaders implements LoaderObserver {
     if (this.#prepared.has(loader)) return;
     const { dispatchBatches = false, ...placement } = this.#configuration;
     const { rank, worldSize } = this.#ranks;
-    loader.prepare({ rank, worldSize }, cpuDevice(), {
+    loader.prepare({ rank, worldSize }, this.#ranks.device, {
       ...placement,
       observer: this,
       ...(this.#globalBatch === undefined ? {} : { globalBatch: this.#globalBatch }),

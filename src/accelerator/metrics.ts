@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { cpuDevice } from "../core/device.ts";
 import type { DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { empty } from "../core/op.ts";
@@ -16,7 +15,7 @@ import { indexSelect } from "../ops/index_select.ts";
 import { copyInto, fillInto } from "../ops/launch.ts";
 import { Tensor } from "../tensor.ts";
 import { encode, exchange, gatherObject } from "./objects.ts";
-import { gather } from "./collectives.ts";
+import { gather, onDevice } from "./collectives.ts";
 import type { JoinedRegion } from "./gradients.ts";
 import { isRecord, mapLeaves } from "./nested.ts";
 import type { Ranks, Turn } from "./ranks.ts";
@@ -115,8 +114,7 @@ function describe(part: PerSample): string {
     : `[${["*", ...part.shape.slice(1)].join(", ")}] ${part.dtype}`;
 }
 
-function mergeTensor(own: Tensor, { counts, order, working }: Merging, { group }: Turn): Tensor {
-  const tensor = own.detach();
+function mergeTensor(tensor: Tensor, { counts, order, working }: Merging, { group }: Turn): Tensor {
   const isScalar = tensor.shape.length === 0;
   const longest = isScalar ? 1 : Math.max(...counts);
   let padded = tensor;
@@ -140,7 +138,11 @@ function mergeLists(own: Uint8Array<ArrayBuffer>, { order }: Merging, turn: Turn
 function mergeParts(list: readonly PerSample[], lists: Uint8Array<ArrayBuffer>, plan: Merging, turn: Turn): unknown[] {
   const hasLists = list.some((part) => !(part instanceof Tensor));
   const merged = (hasLists ? mergeLists(lists, plan, turn) : []).values();
-  return list.map((part) => part instanceof Tensor ? mergeTensor(part, plan, turn) : merged.next().value);
+  return list.map((part) =>
+    part instanceof Tensor
+      ? onDevice(part, turn.group.device, (near) => mergeTensor(near, plan, turn))
+      : merged.next().value
+  );
 }
 
 function listsOf(list: readonly PerSample[]): Uint8Array<ArrayBuffer> {
@@ -192,16 +194,20 @@ export function gatherNothing(turn: Turn): void {
   const told = exchange(turn, "gatherForMetrics", encode(null)) as (Told | null)[];
   const { parts } = told.find((other) => other !== null)!;
   const list = parts.map((part): PerSample =>
-    part === null ? [] : empty(cpuDevice(), part.shape.length === 0 ? [] : part.shape.with(0, 0), part.dtype, "gather")
+    part === null
+      ? []
+      : empty(turn.group.device, part.shape.length === 0 ? [] : part.shape.with(0, 0), part.dtype, "gather")
   );
   turn.agree("gatherForMetrics", list.map(describe).join("; "));
   mergeParts(list, listsOf(list), merging(told.map((other) => other?.places ?? [])), turn);
 }
 
 /** See `Accelerator.sampleWeights`. */
-export function sampleWeights(iteration: Iteration | undefined, rank: number): Tensor {
+export function sampleWeights({ rank, device }: Ranks, iteration: Iteration | undefined): Tensor {
   if (iteration === undefined) {
     throw new RangeError("Cannot weigh samples outside of the loop over a prepared loader: there is no batch");
   }
-  return makeTensor(Float32Array.from(iteration.places(rank), (place) => place === PADDING ? 0 : 1), { device: "cpu" });
+  return makeTensor(Float32Array.from(iteration.places(rank), (place) => place === PADDING ? 0 : 1), {
+    device: device.toString(),
+  });
 }

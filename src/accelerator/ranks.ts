@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { cpuDevice } from "../core/device.ts";
+import type { Device } from "../core/device.ts";
 import { CollectiveError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
 import { tensor } from "../creation.ts";
@@ -32,7 +32,7 @@ function exchangeBytes(
   const padded = new Uint8Array(longest);
   padded.set(bytes);
   return tidy(() => {
-    const all = group.allGather(tensor(padded, { device: "cpu" })).data() as Uint8Array<ArrayBuffer>;
+    const all = group.allGather(tensor(padded, { device: group.device.toString() })).data() as Uint8Array<ArrayBuffer>;
     return lengths.map((length, rank) => all.slice(rank * longest, rank * longest + length));
   });
 }
@@ -40,7 +40,10 @@ function exchangeBytes(
 /** One number of each rank. */
 function exchangeNumbers(group: ProcessGroup, values: readonly number[]): number[][] {
   const all = tidy(() =>
-    Array.from(group.allGather(tensor(values.slice(), { dtype: "float64", device: "cpu" })).data(), Number)
+    Array.from(
+      group.allGather(tensor(values.slice(), { dtype: "float64", device: group.device.toString() })).data(),
+      Number,
+    )
   );
   return Array.from({ length: group.worldSize }, (_, r) => all.slice(r * values.length, (r + 1) * values.length));
 }
@@ -90,6 +93,8 @@ export function turnOf(group: ProcessGroup): Turn {
 /** The ranks of one Accelerator. */
 export class Ranks {
   readonly environment: DistributedEnvironment;
+  /** Where this rank computes, and its collectives too. */
+  readonly device: Device;
   readonly rank: number;
   readonly worldSize: number;
   readonly regions: Regions;
@@ -100,10 +105,12 @@ export class Ranks {
 
   /**
    * @param environment The place of this process.
+   * @param device Where it computes.
    * @param timeoutMs How long a rank waits for the others.
    */
-  constructor(environment: DistributedEnvironment, timeoutMs: number) {
+  constructor(environment: DistributedEnvironment, device: Device, timeoutMs: number) {
     this.environment = environment;
+    this.device = device;
     this.rank = environment.rank;
     this.worldSize = environment.worldSize;
     this.regions = new Regions(environment.rank);
@@ -113,8 +120,8 @@ export class Ranks {
   /** The group; the first call meets the others. */
   join(): Promise<ProcessGroup> {
     return this.#group ??= this.worldSize === 1
-      ? Promise.resolve(new SingleProcessGroup())
-      : ShmProcessGroup.join(this.environment, cpuDevice(), this.#timeoutMs);
+      ? Promise.resolve(new SingleProcessGroup(this.device))
+      : ShmProcessGroup.join(this.environment, this.device, this.#timeoutMs);
   }
 
   /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { cpuDevice } from "../core/device.ts";
 import { manualSeed } from "../core/random.ts";
 import { readDistributedEnvironment } from "../distributed/environment.ts";
 import type { Accelerator } from "./accelerator.ts";
@@ -63,5 +64,5 @@ export function findExecutableBatchSize<T>(
       `Cannot find a batch size on ${environment.worldSize} ranks that know nothing of each other: pass { accelerator }`,
     );
   }
-  return findBatchSize(new Ranks(environment, 1), fn, options);
+  return findBatchSize(new Ranks(environment, cpuDevice(), 1), fn, options);
 }

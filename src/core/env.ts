@@ -31,6 +31,7 @@ export const ENVIRONMENT = {
   ACCELERATE_LAUNCH_CALL: "which call of launch() in the program started this process",
   DENO_V8_FLAGS: "flags of V8; launch sets the size of its young generation when this is unset",
   MALLOC_ARENA_MAX: "malloc areas of the C library; launch sets 1 when this is unset",
+  ACCELERATE_SHARE_GPU: "1: several processes may use one GPU",
   CUDA_VISIBLE_DEVICES: "GPUs that this process may see",
   ACCELERATE_LAUNCHER_PID: "process id of the launcher, whose end ends this process",
 } as const;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { LibraryError, NativeError, OutOfMemoryError } from "../../ffi/errors.ts";
+export { CaptureError, LibraryError, NativeError, OutOfMemoryError } from "../../ffi/errors.ts";
 
 /** A tensor's shape does not fit the operation. */
 export class ShapeError extends TypeError {

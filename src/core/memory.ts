@@ -25,16 +25,23 @@ export interface MemoryStats {
   peakBytes: number;
   /** Bytes obtained from the system. */
   reservedBytes: number;
+  /** Of those, bytes that recorded steps keep for their replays (see `Accelerator.capture`). */
+  recordedBytes: number;
+  /** Bytes of the GPU that no process uses, and all of it; 0 on the CPU. */
+  freeBytes: number;
+  totalBytes: number;
   /** Live storages by what they are for. */
   categories: Record<"other" | "parameter" | "gradient" | "optimizer" | "activation" | "scalar", CategoryStats>;
 }
 
-const room = new Float64Array(5 + 2 * AX.MEMORY_CATEGORIES);
+const room = new Float64Array(AX.MEMORY_STATS);
+/** Where the numbers after those of the categories begin. */
+const REST = 5 + 2 * AX.MEMORY_CATEGORIES;
 
 /** Reads the statistics of a device. */
 export function readMemoryStats(device: Device): MemoryStats {
   const library = device.library;
-  check(library.ax_memory_stats(room, room.length), "ax_memory_stats", library);
+  check(library.ax_memory_stats(room, room.length, device.index), "ax_memory_stats", library);
   const category = (index: number): CategoryStats => ({ storages: room[5 + 2 * index], bytes: room[6 + 2 * index] });
   return {
     liveStorages: room[0],
@@ -42,6 +49,9 @@ export function readMemoryStats(device: Device): MemoryStats {
     cachedBytes: room[2],
     peakBytes: room[3],
     reservedBytes: room[4],
+    recordedBytes: room[REST],
+    freeBytes: room[REST + 1],
+    totalBytes: room[REST + 2],
     categories: {
       other: category(AX.MEMORY_OTHER),
       parameter: category(AX.MEMORY_PARAMETER),
@@ -59,8 +69,13 @@ export function formatMemoryStats(stats: MemoryStats): string {
   const lines = Object.entries(stats.categories)
     .filter(([, { storages }]) => storages > 0)
     .map(([name, { storages, bytes }]) => `  ${name.padEnd(10)} ${mebibytes(bytes)} in ${storages} storages`);
+  const { liveBytes, cachedBytes, peakBytes, recordedBytes, freeBytes, totalBytes } = stats;
+  const rest: string[] = [];
+  if (recordedBytes > 0) rest.push(`  recorded steps keep ${mebibytes(recordedBytes)}`);
+  if (totalBytes > 0) rest.push(`  the device has ${mebibytes(freeBytes)} free of ${mebibytes(totalBytes)}`);
   return [
-    `live ${mebibytes(stats.liveBytes)}, cached ${mebibytes(stats.cachedBytes)}, peak ${mebibytes(stats.peakBytes)}`,
+    `live ${mebibytes(liveBytes)}, cached ${mebibytes(cachedBytes)}, peak ${mebibytes(peakBytes)}`,
     ...lines,
+    ...rest,
   ].join("\n");
 }

@@ -30,6 +30,11 @@ export function manualSeed(seed: number): void {
   seeded = true;
 }
 
+/** Moves the position in the stream of random numbers by `blocks` counter blocks. */
+export function skipRandom(blocks: number): void {
+  state.counter += blocks;
+}
+
 /** Seeds from the system when nobody has. */
 function ensureSeeded(): void {
   if (!seeded) manualSeed(crypto.getRandomValues(new Uint32Array(1))[0]);

@@ -12,6 +12,8 @@ import { CATEGORY, createStorage, Storage } from "./storage.ts";
 /** Bytes of a slot: the largest dtype. */
 export const SLOT_BYTES = 8;
 const SLOTS = 1 << 15;
+/** Slots of a slab that only one recorded step uses. */
+const RECORDED_SLOTS = 1 << 9;
 
 interface Slab {
   readonly storage: Storage;
@@ -27,18 +29,22 @@ interface SlotHeld {
 
 class DeviceSlabs {
   readonly #device: Device;
+  readonly #slots: number;
   #current: Slab;
   #next = 0;
   readonly #free: SlotHeld[] = [];
   liveSlots = 0;
 
-  constructor(device: Device) {
+  constructor(device: Device, slots = SLOTS) {
     this.#device = device;
+    this.#slots = slots;
     this.#current = this.#createSlab();
   }
 
   #createSlab(): Slab {
-    const storage = createStorage(this.#device, SLOTS * SLOT_BYTES, CATEGORY.scalar);
+    const storage = createStorage(this.#device, this.#slots * SLOT_BYTES, CATEGORY.scalar);
+    // A slab of a recorded step goes with the last of its scalars.
+    if (this.#slots < SLOTS) storage.manage();
     return { storage, host: this.#device.type === "cpu" ? mapStorage(storage) : undefined };
   }
 
@@ -46,7 +52,7 @@ class DeviceSlabs {
     this.liveSlots++;
     const free = this.#free.pop();
     if (free !== undefined) return free;
-    if (this.#next === SLOTS) {
+    if (this.#next === this.#slots) {
       this.#current = this.#createSlab();
       this.#next = 0;
     }
@@ -101,6 +107,24 @@ export function createScalarStorage(device: Device): ScalarStorage {
   const storage = new ScalarStorage(held.slab, held.slot);
   collector.register(storage, held);
   return storage;
+}
+
+/**
+ * Runs a step that is recorded. Its scalars get slots of their own, which nobody else has later: replays write them again.
+ *
+ * @param device Where the step runs.
+ */
+export function withOwnScalars<T>(device: Device, step: () => T): T {
+  const common = slabs.get(device);
+  slabs.set(device, new DeviceSlabs(device, RECORDED_SLOTS));
+  lastDevice = undefined;
+  try {
+    return step();
+  } finally {
+    if (common === undefined) slabs.delete(device);
+    else slabs.set(device, common);
+    lastDevice = undefined;
+  }
 }
 
 /** Scalars that somebody may still hold: slots that the garbage collector has not given back. */

@@ -136,12 +136,12 @@ export class Storage implements Versioned {
 
 function create(device: Device, bytes: number, category: number): Storage {
   const library = device.library;
-  let status = library.ax_storage_create(idBuffer, bytes, category);
+  let status = library.ax_storage_create(idBuffer, device.index, bytes, category);
   if (status === AX.ERROR_OUT_OF_MEMORY) {
     // What is dead but not sent yet may be enough; then what the allocator caches.
     flushReleases();
-    library.ax_memory_trim();
-    status = library.ax_storage_create(idBuffer, bytes, category);
+    library.ax_memory_trim(device.index);
+    status = library.ax_storage_create(idBuffer, device.index, bytes, category);
     if (status === AX.ERROR_OUT_OF_MEMORY) {
       throw new OutOfMemoryError(
         `Cannot allocate ${bytes} bytes on ${device}: use a smaller batch, or release tensors earlier.\n` +

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Device } from "../core/device.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** How values of ranks are combined. */
@@ -10,6 +11,8 @@ export type ReduceOp = "sum" | "max" | "min";
 
 /** The ranks of a job. All of them must call the same operations in the same order. */
 export interface ProcessGroup {
+  /** Where the tensors of its operations must be. */
+  readonly device: Device;
   readonly rank: number;
   readonly worldSize: number;
   /** In place, on a contiguous tensor: `scale` times the reduction over all ranks, bitwise equal on all. Blocks the thread. */
@@ -34,8 +37,14 @@ export interface ProcessGroup {
 
 /** A job of one process: every operation is finished before it begins. */
 export class SingleProcessGroup implements ProcessGroup {
+  readonly device: Device;
   readonly rank = 0;
   readonly worldSize = 1;
+
+  /** @param device Where this process computes. */
+  constructor(device: Device) {
+    this.device = device;
+  }
 
   allReduce(): void {}
 

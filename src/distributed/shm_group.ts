@@ -31,6 +31,7 @@ let groupCount = 0;
 
 /** Ranks of one machine. */
 export class ShmProcessGroup implements ProcessGroup {
+  readonly device: Device;
   readonly rank: number;
   readonly worldSize: number;
   readonly #library: Library;
@@ -47,14 +48,15 @@ export class ShmProcessGroup implements ProcessGroup {
   private constructor(
     name: string,
     environment: DistributedEnvironment,
-    library: Library,
+    device: Device,
     store: StoreClient,
     timeoutMs: number,
   ) {
     this.#name = name;
     this.rank = environment.rank;
     this.worldSize = environment.worldSize;
-    this.#library = library;
+    this.device = device;
+    this.#library = device.library;
     this.#store = store;
     this.#timeoutMs = timeoutMs;
   }
@@ -84,7 +86,7 @@ export class ShmProcessGroup implements ProcessGroup {
       rank,
       timeoutMs,
     });
-    const group = new ShmProcessGroup(name, environment, device.library, store, timeoutMs);
+    const group = new ShmProcessGroup(name, environment, device, store, timeoutMs);
     try {
       await group.rejoin();
       return group;

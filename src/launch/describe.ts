@@ -6,7 +6,8 @@
 import configuration from "../../deno.json" with { type: "json" };
 import { findLibrary } from "../../ffi/resolve.ts";
 import { ENVIRONMENT } from "../core/env.ts";
-import { countGpus, visibleGpus } from "./gpus.ts";
+import { availableGpus } from "../core/gpus.ts";
+import { visibleGpus } from "./gpus.ts";
 
 /** Version of this package. */
 export const VERSION: string = configuration.version;
@@ -25,7 +26,7 @@ function describeLibrary(backend: "cpu" | "cuda"): string {
 }
 
 function describeGpus(): string {
-  const count = countGpus();
+  const count = availableGpus();
   const variable = Deno.env.get("CUDA_VISIBLE_DEVICES");
   const visible = visibleGpus(count, variable).length;
   return visible === count ? `${count}` : `${visible} of ${count} (CUDA_VISIBLE_DEVICES="${variable}")`;

@@ -1,23 +1,8 @@
 /**
- * Which NVIDIA GPUs this machine offers, without opening a driver: the launcher must start fast and stay small.
+ * Which of this machine's NVIDIA GPUs a job may use.
  *
  * @module
  */
-
-/**
- * Number of NVIDIA GPUs that this process may open. Device nodes count, not /proc/driver/nvidia: a container without GPUs sees
- * the latter on a machine that has some.
- *
- * @param deviceDirectory Where the device nodes are.
- */
-export function countGpus(deviceDirectory = "/dev"): number {
-  try {
-    return [...Deno.readDirSync(deviceDirectory)].filter(({ name }) => /^nvidia[0-9]+$/.test(name)).length;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
-}
 
 /**
  * The GPUs that CUDA would show: its rules for CUDA_VISIBLE_DEVICES.

@@ -4,9 +4,10 @@
  * @module
  */
 import { LaunchError } from "../core/errors.ts";
+import { availableGpus } from "../core/gpus.ts";
 import { MIXED_PRECISIONS, parseBoolean, parseWholeNumber } from "../distributed/environment.ts";
 import type { ParsedCommand } from "./arguments.ts";
-import { countGpus, visibleGpus } from "./gpus.ts";
+import { visibleGpus } from "./gpus.ts";
 import type { Command } from "./options.ts";
 import { RESERVED_VARIABLES } from "./rank_environment.ts";
 import { UsageError } from "./usage_error.ts";
@@ -41,7 +42,7 @@ export interface Machine {
 
 /** This machine. */
 export function localMachine(): Machine {
-  return { environment: (name) => Deno.env.get(name), gpuCount: countGpus() };
+  return { environment: (name) => Deno.env.get(name), gpuCount: availableGpus() };
 }
 
 /** More processes than this on one machine are a slip of the finger. */

@@ -8,6 +8,7 @@ import type { Device } from "../core/device.ts";
 import { type DType, dtypeBytes, isFloating } from "../core/dtype.ts";
 import { DTypeError } from "../core/errors.ts";
 import { apply, empty, type Op } from "../core/op.ts";
+import { refuseRecording } from "../core/recording.ts";
 import type { Tensor } from "../tensor.ts";
 import { contiguous, copied } from "./launch.ts";
 
@@ -43,8 +44,16 @@ export function contiguousOf(x: Tensor): Tensor {
   return x.isContiguous ? x : apply(cloneOp, [x], null);
 }
 
-/** Reads a tensor's elements into a buffer of the host, in row-major order. */
-export function readBytes(x: Tensor): ArrayBuffer {
+/**
+ * Reads a tensor's elements into a buffer of the host, in row-major order.
+ *
+ * @param by Who reads, for the error in a captured step.
+ */
+export function readBytes(x: Tensor, by = "data()"): ArrayBuffer {
+  refuseRecording(
+    by,
+    "it needs a value on the host, which the GPU computes later. Return the tensor and read it after the call",
+  );
   const source = contiguous(x);
   const itemBytes = dtypeBytes(x.dtype);
   const bytes = new Uint8Array(source.size * itemBytes);
@@ -73,6 +82,10 @@ export function readInto(x: Tensor, target: Uint8Array<ArrayBuffer>, start: numb
 
 /** Writes a buffer of the host into a contiguous tensor. */
 export function writeBytes(out: Tensor, bytes: Uint8Array<ArrayBuffer>): Tensor {
+  refuseRecording(
+    "a tensor made of values of the host",
+    "replays would copy the same values again. Make it before the step, or pass it as an argument",
+  );
   const itemBytes = dtypeBytes(out.dtype);
   if (bytes.length !== out.size * itemBytes) {
     throw new DTypeError(`Cannot write ${bytes.length} bytes into a tensor of ${out.size * itemBytes} bytes`);
@@ -94,7 +107,7 @@ const deviceOp: Op<{ to: Device; from: Device }> = {
 };
 
 function transfer(x: Tensor, to: Device): Tensor {
-  return writeBytes(empty(to, x.shape, x.dtype, "to"), new Uint8Array(readBytes(x)));
+  return writeBytes(empty(to, x.shape, x.dtype, "to"), new Uint8Array(readBytes(x, "to()")));
 }
 
 /** The tensor on another device; itself when it is there. Differentiable. */

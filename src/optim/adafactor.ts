@@ -6,6 +6,7 @@
 import { check } from "../../ffi/call.ts";
 import { type DType, dtypeId } from "../core/dtype.ts";
 import { empty } from "../core/op.ts";
+import { recording } from "../core/recording.ts";
 import type { Shape } from "../core/shape.ts";
 import { copied, copyInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
@@ -91,17 +92,14 @@ export class Adafactor extends Optimizer<AdafactorSettings> {
     return shape;
   }
 
+  protected override get isRecordable(): boolean {
+    return true;
+  }
+
   protected override stepRun(run: Run, settings: AdafactorSettings): void {
-    const { parameter, gradient, buffers, numbers: { step } } = run;
-    const { lr, eps } = settings;
-    hyper[0] = lr;
-    hyper[1] = settings.weightDecay;
-    hyper[2] = settings.maximize ? -1 : 1;
-    hyper[3] = step ** settings.beta2Decay;
-    hyper[4] = Math.min(lr, 1 / Math.sqrt(step));
-    hyper[5] = eps[0] ?? EPSILON[parameter.dtype]!;
-    hyper[6] = eps[1];
-    hyper[7] = settings.d;
+    const { parameter, gradient, buffers } = run;
+    writeNumbers(hyper, run, settings);
+    recording?.liveNumbers(hyper.length, (target) => writeNumbers(target, run, settings));
     const changed = [parameter, ...Object.values(buffers)];
     if (parameter.dtype === "float32" || parameter.dtype === "float64") {
       stepMatrices(changed, gradient);
@@ -114,6 +112,18 @@ export class Adafactor extends Optimizer<AdafactorSettings> {
     changed.forEach((x, i) => copyInto(x, wide[i]));
     for (const x of [...wide, wideGradient]) x.dispose();
   }
+}
+
+function writeNumbers(target: Float64Array, { parameter, numbers: { step } }: Run, settings: AdafactorSettings): void {
+  const { lr, eps } = settings;
+  target[0] = lr;
+  target[1] = settings.weightDecay;
+  target[2] = settings.maximize ? -1 : 1;
+  target[3] = step ** settings.beta2Decay;
+  target[4] = Math.min(lr, 1 / Math.sqrt(step));
+  target[5] = eps[0] ?? EPSILON[parameter.dtype]!;
+  target[6] = eps[1];
+  target[7] = settings.d;
 }
 
 /** `changed` holds the parameter, then row_var and col_var, or variance. */

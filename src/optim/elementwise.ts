@@ -6,6 +6,7 @@
 import { check } from "../../ffi/call.ts";
 import { AX } from "../../ffi/constants.ts";
 import { dtypeId } from "../core/dtype.ts";
+import { recording } from "../core/recording.ts";
 import { Optimizer, type Run } from "./optimizer.ts";
 
 /** Settings that all elementwise optimizers have. */
@@ -37,13 +38,24 @@ export abstract class ElementwiseOptimizer<Settings extends ElementwiseSettings>
   /** The numbers of one step. */
   protected abstract numbersOf(run: Run, settings: Settings): StepNumbers;
 
+  protected override get isRecordable(): boolean {
+    return true;
+  }
+
+  /** Writes the numbers of one step, and returns its flags. */
+  #write(target: Float64Array, run: Run, settings: Settings): number {
+    const { numbers, lr = settings.lr, flags = 0 } = this.numbersOf(run, settings);
+    target[0] = lr;
+    target[1] = settings.weightDecay;
+    target[2] = settings.maximize ? -1 : 1;
+    for (let i = 0; i < numbers.length; i++) target[3 + i] = numbers[i];
+    return flags;
+  }
+
   protected override stepRun(run: Run, settings: Settings): void {
     const { parameter, gradient, buffers } = run;
-    const { numbers, lr = settings.lr, flags = 0 } = this.numbersOf(run, settings);
-    hyper[0] = lr;
-    hyper[1] = settings.weightDecay;
-    hyper[2] = settings.maximize ? -1 : 1;
-    for (let i = 0; i < numbers.length; i++) hyper[3 + i] = numbers[i];
+    const flags = this.#write(hyper, run, settings);
+    recording?.liveNumbers(hyper.length, (target) => this.#write(target, run, settings));
     const used = this.stateNames(settings, parameter);
     const state = (k: number): number => used.includes(this.states[k]) ? buffers[this.states[k]].storage.id : 0;
     const library = parameter.storage.device.library;

@@ -4,9 +4,11 @@
  *
  * @module
  */
+import type { Device } from "../core/device.ts";
 import { empty, viewOf } from "../core/op.ts";
 import { withScope } from "../core/scope.ts";
 import { CATEGORY } from "../core/storage.ts";
+import { toDevice } from "../ops/copy.ts";
 import { copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -60,6 +62,36 @@ function flattenGroup(parameters: readonly Tensor[]): FlatBuffer {
   const buffer = { parameters, values, gradients };
   for (const parameter of parameters) bufferOf.set(parameter, buffer);
   return buffer;
+}
+
+/** Gives a flat buffer memory on another device; it stays the same object. */
+export function moveFlat(flat: Tensor, device: Device, category: number): void {
+  if (flat.storage.device === device) return;
+  const moved = withScope(undefined, () => toDevice(flat, device));
+  moved.storage.categorize(category);
+  flat.become(moved);
+}
+
+/**
+ * Moves a flat buffer, and with it its parameters and their gradients; all tensors stay the same objects.
+ *
+ * @returns Whether it was on another device.
+ */
+export function moveBuffer({ parameters, values, gradients }: FlatBuffer, device: Device): boolean {
+  if (values.storage.device === device) return false;
+  moveFlat(values, device, CATEGORY.parameter);
+  moveFlat(gradients, device, CATEGORY.gradient);
+  for (const parameter of parameters) {
+    const slot = parameter.gradSlot!;
+    parameter.rebind(values.storage.part(), parameter.offset);
+    slot.rebind(gradients.storage.part(), slot.offset);
+    if (parameter.grad !== null && parameter.grad !== slot) {
+      const grad = parameter.grad;
+      parameter.grad = withScope(undefined, () => toDevice(grad, device));
+      grad.dispose();
+    }
+  }
+  return true;
 }
 
 const bufferOf = new WeakMap<Tensor, FlatBuffer>();

@@ -3,50 +3,26 @@
  *
  * @module
  */
+import type { Device } from "../core/device.ts";
 import { viewOf } from "../core/op.ts";
-import { DTypeError, ShapeError } from "../core/errors.ts";
+import { CaptureError } from "../core/errors.ts";
+import { recording } from "../core/recording.ts";
 import { withScope } from "../core/scope.ts";
-import { contiguousStrides, formatShape, type Shape, sizeOf } from "../core/shape.ts";
+import { contiguousStrides, type Shape, sizeOf } from "../core/shape.ts";
 import { CATEGORY } from "../core/storage.ts";
 import { bump } from "../core/version.ts";
-import { contiguous, copyInto, fillInto } from "../ops/launch.ts";
+import { copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
-import { flatten, flatZeros, nextOffset } from "./flat.ts";
+import { flatten, flatZeros, moveFlat, nextOffset } from "./flat.ts";
+import { continues, type Run, type Slot, type StateNumbers, usable } from "./run.ts";
+
+export type { Run, StateNumbers } from "./run.ts";
 
 /** Parameters that share settings; a setting that is absent has the optimizer's default. */
 export type ParameterGroup<Settings> = { params: Iterable<Tensor> } & Partial<Settings>;
 
 /** A group as the optimizer keeps it. Settings may be changed between steps, as learning-rate schedules do. */
 export type OptimizerGroup<Settings> = { readonly params: readonly Tensor[] } & Settings;
-
-/** The numbers that an optimizer keeps for a parameter beside its tensors, in PyTorch's spelling. */
-export interface StateNumbers {
-  /** Steps so far. */
-  step: number;
-  [name: string]: number;
-}
-
-/** Neighbouring parameters with a gradient and the same numbers: what one native call changes. */
-export interface Run {
-  readonly parameter: Tensor;
-  readonly gradient: Tensor;
-  /** The state buffers, and where the run begins in them. */
-  readonly buffers: Readonly<Record<string, Tensor>>;
-  readonly stateOffset: number;
-  /** The numbers, this step included. */
-  readonly numbers: StateNumbers;
-  /** Whether the state buffers are used for the first time. */
-  readonly isFirst: boolean;
-  count: number;
-}
-
-interface Slot {
-  /** Shared by the parameters whose state lies in them. */
-  readonly buffers: Record<string, Tensor>;
-  readonly offset: number;
-  readonly numbers: StateNumbers;
-  isFirst: boolean;
-}
 
 /** PyTorch's layout of an optimizer's state: parameters are numbered through all groups. */
 export interface OptimizerStateDict {
@@ -166,6 +142,11 @@ export abstract class Optimizer<Settings extends object> {
     return true;
   }
 
+  /** Whether all that a step does with numbers of the host is told to the recording of a captured step. */
+  protected get isRecordable(): boolean {
+    return false;
+  }
+
   /** Changes the parameters of a run. */
   protected abstract stepRun(run: Run, settings: Settings): void;
 
@@ -193,6 +174,7 @@ export abstract class Optimizer<Settings extends object> {
    */
   step(): void {
     if (this.guard !== null && !this.guard.allowsStep()) return;
+    if (recording !== null) this.#record();
     for (const group of this.paramGroups) {
       this.#completeStates(group);
       let run: Run | null = null;
@@ -219,6 +201,46 @@ export abstract class Optimizer<Settings extends object> {
         slot.isFirst = false;
       }
       if (run !== null) this.stepRun(run, group);
+    }
+  }
+
+  /** Makes the replays of a captured step count its steps. */
+  #record(): void {
+    const name = this.constructor.name;
+    if (!this.isRecordable) {
+      throw new CaptureError(
+        `Cannot record ${name}.step() in a captured step: its learning rate would not change any more`,
+      );
+    }
+    for (const group of this.paramGroups) {
+      for (const parameter of group.params) {
+        if (parameter.grad === null) continue;
+        const slot = this.#slots.get(parameter);
+        if (slot === undefined || slot.isFirst) {
+          throw new CaptureError(
+            `Cannot record ${name}.step() in a captured step: it makes the state of a parameter, which every replay would make ` +
+              `anew. Every parameter that the step trains must get a gradient in its first call`,
+          );
+        }
+        const before = { ...slot.numbers };
+        const advance = (): void => {
+          bump(parameter.storage, "an optimizer's step()");
+          this.advance(slot.numbers, group);
+        };
+        recording!.onReplay(advance, () => Object.assign(slot.numbers, before));
+      }
+    }
+  }
+
+  /** Moves the state, after the parameters have moved: see `moveFlat`. */
+  moveState(device: Device): void {
+    const moved = new Set<Tensor>();
+    for (const { buffers } of this.#slots.values()) {
+      for (const buffer of Object.values(buffers)) {
+        if (moved.has(buffer)) continue;
+        moved.add(buffer);
+        moveFlat(buffer, device, CATEGORY.optimizer);
+      }
     }
   }
 
@@ -368,31 +390,4 @@ export abstract class Optimizer<Settings extends object> {
       fillInto(this.#stateView(parameter, slot, name), this.initialState(group));
     }
   }
-}
-
-/** The gradient as the native functions read it. */
-function usable(gradient: Tensor, parameter: Tensor): Tensor {
-  if (gradient === parameter.gradSlot) return gradient;
-  if (gradient.dtype !== parameter.dtype) {
-    throw new DTypeError(
-      `Cannot step: a ${parameter.dtype} parameter has a ${gradient.dtype} gradient. Convert it with .to({ dtype })`,
-    );
-  }
-  if (gradient.size !== parameter.size) {
-    throw new ShapeError(
-      `Cannot step: a parameter of ${formatShape(parameter.shape)} has a gradient of ${
-        formatShape(gradient.shape)
-      }: their shapes must be equal`,
-    );
-  }
-  return contiguous(gradient);
-}
-
-function continues(run: Run, parameter: Tensor, gradient: Tensor, slot: Slot): boolean {
-  const distance = slot.offset - run.stateOffset;
-  if (slot.buffers !== run.buffers || slot.isFirst !== run.isFirst) return false;
-  for (const name in run.numbers) if (slot.numbers[name] !== run.numbers[name]) return false;
-  return distance === nextOffset(0, run.count) &&
-    parameter.storage.id === run.parameter.storage.id && parameter.offset === run.parameter.offset + distance &&
-    gradient.storage.id === run.gradient.storage.id && gradient.offset === run.gradient.offset + distance;
 }

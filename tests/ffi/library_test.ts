@@ -72,7 +72,7 @@ Deno.test("every declared function is exported: the library opens with all symbo
 Deno.test("a released storage is an error of the native library, not a crash", () => {
   const library = cpuLibrary();
   const id = new Uint32Array(1);
-  check(library.ax_storage_create(id, 64, AX.MEMORY_OTHER), "ax_storage_create", library);
+  check(library.ax_storage_create(id, 0, 64, AX.MEMORY_OTHER), "ax_storage_create", library);
   check(library.ax_storage_release(id, 1), "ax_storage_release", library);
   let error: unknown;
   try {
@@ -88,7 +88,7 @@ Deno.test("a released storage is an error of the native library, not a crash", (
 Deno.test("ranges outside a storage are refused, also at the edge", () => {
   const library = cpuLibrary();
   const id = new Uint32Array(1);
-  check(library.ax_storage_create(id, 64, AX.MEMORY_OTHER), "ax_storage_create", library);
+  check(library.ax_storage_create(id, 0, 64, AX.MEMORY_OTHER), "ax_storage_create", library);
   for (const [offset, count] of [[0, 17], [16, 1], [-1, 1], [0.5, 1], [0, NaN], [0, Infinity], [2 ** 60, 1]]) {
     assert(library.ax_fill(AX.FLOAT32, id[0], offset, count, 1) !== AX.OK, `${offset}, ${count}`);
   }
@@ -114,7 +114,7 @@ Deno.test("the CUDA library loads on any machine; without a driver it answers wi
   assertEquals([status, count[0]], [AX.ERROR_DEVICE, 0]);
   assertMatch(lastError(library), /^cannot count the GPUs: /);
   const id = new Uint32Array(1);
-  assertEquals(library.ax_storage_create(id, 64, AX.MEMORY_OTHER), AX.ERROR_DEVICE);
+  assertEquals(library.ax_storage_create(id, 0, 64, AX.MEMORY_OTHER), AX.ERROR_DEVICE);
 });
 
 Deno.test("devices() lists the CPU, and a GPU that is not there is a DeviceError", () => {

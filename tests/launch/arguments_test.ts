@@ -1,7 +1,8 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { LaunchError } from "../../src/core/errors.ts";
 import { parseCommand } from "../../src/launch/arguments.ts";
-import { countGpus, visibleGpus } from "../../src/launch/gpus.ts";
+import { countGpuNodes } from "../../src/core/gpus.ts";
+import { visibleGpus } from "../../src/launch/gpus.ts";
 import { type Command, COMMANDS } from "../../src/launch/options.ts";
 import { describeSettings, type LaunchSettings, readSettings } from "../../src/launch/settings.ts";
 import { nearestName } from "../../src/launch/suggest.ts";
@@ -152,8 +153,8 @@ Deno.test("GPUs are counted by their device nodes", () => {
     for (const name of ["nvidia0", "nvidia1", "nvidia12", "nvidiactl", "nvidia-uvm", "nvidia", "xnvidia3"]) {
       Deno.writeTextFileSync(`${directory}/${name}`, "");
     }
-    assertEquals(countGpus(directory), 3);
-    assertEquals(countGpus(`${directory}/missing`), 0);
+    assertEquals(countGpuNodes(directory), 3);
+    assertEquals(countGpuNodes(`${directory}/missing`), 0);
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }

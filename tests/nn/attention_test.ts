@@ -206,7 +206,7 @@ for (const name of DEVICES) {
     const length = 2048;
     tidy(() => {
       const [q, k, v] = [1, 2, 3].map(() => randn([1, 1, length, 16], { device: name, requiresGrad: true }));
-      device(name).library.ax_memory_trim(); // sets the peak to what is live
+      device(name).library.ax_memory_trim(0); // sets the peak to what is live
       const before = memoryStats(name).peakBytes;
       attend(q, k, v).sum().backward();
       const grown = memoryStats(name).peakBytes - before;

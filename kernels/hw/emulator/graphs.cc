@@ -68,11 +68,18 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  std::swap(*mode, t_capture_mode);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   Lock lock(runtime().lock);
   if (stream == nullptr || stream->capture != nullptr) return done(cudaErrorStreamCaptureUnsupported);
   stream->capture = new Graph;
   stream->capture->origin = stream;
+  stream->capture->mode = mode;
+  stream->capture->thread = std::this_thread::get_id();
   stream->capture->members.push_back(stream);
   stream->captured = 0;
   stream->seen.clear();
@@ -128,3 +135,27 @@ cudaError_t cudaGraphGetNodes(cudaGraph_t graph, void*, size_t* count) {
   *count = graph->operations.size();
   return cudaSuccess;
 }
+
+namespace hw::emulator {
+
+// A node is the index of its operation, + 1, so that none is null.
+cudaError_t lastCapturedNode(Stream* stream, GraphNode** node) {
+  Lock lock(runtime().lock);
+  stream = of(stream);
+  if (stream->capture == nullptr || stream->capture->is_invalid) return done(cudaErrorStreamCaptureInvalidated);
+  *node = reinterpret_cast<GraphNode*>(stream->last_node);
+  return cudaSuccess;
+}
+
+cudaError_t setKernelNode(Graph* executable, GraphNode* node, const void* function, dim3 grid, dim3 block, size_t shared_bytes,
+                          const std::function<void()>& body) {
+  Lock lock(runtime().lock);
+  const cudaError_t error = checkLaunch(function, grid, block, shared_bytes);
+  if (error != cudaSuccess) return done(error);
+  const size_t index = reinterpret_cast<uintptr_t>(node) - 1;
+  if (index >= executable->operations.size() || executable->operations[index].kernel == nullptr) return done(cudaErrorInvalidValue);
+  executable->operations[index].kernel = makeLaunch(body, grid, block, shared_bytes);
+  return cudaSuccess;
+}
+
+}  // namespace hw::emulator

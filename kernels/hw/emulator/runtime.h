@@ -45,7 +45,12 @@ namespace hw::emulator {
 struct Stream;
 struct Event;
 struct Graph;
-cudaError_t enqueueKernel(const void* function, std::function<void()> body, dim3 grid, dim3 block, size_t shared_bytes, Stream* stream);
+struct GraphNode;
+cudaError_t enqueueKernel(const void* function, dim3 grid, dim3 block, size_t shared_bytes, Stream* stream, const std::function<void()>& body);
+// The functions of the same names of hw/cuda.h.
+cudaError_t setKernelNode(Graph* executable, GraphNode* node, const void* function, dim3 grid, dim3 block, size_t shared_bytes,
+                          const std::function<void()>& body);
+cudaError_t lastCapturedNode(Stream* stream, GraphNode** node);
 
 // After a kernel failed: forgets everything that was enqueued, and the error, which on a GPU only the end of the process does.
 void resetAfterError();
@@ -55,6 +60,7 @@ using cudaStream_t = hw::emulator::Stream*;
 using cudaEvent_t = hw::emulator::Event*;
 using cudaGraph_t = hw::emulator::Graph*;
 using cudaGraphExec_t = hw::emulator::Graph*;
+using cudaGraphNode_t = hw::emulator::GraphNode*;
 
 struct cudaDeviceProp {
   char name[256];
@@ -119,6 +125,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode);
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long flags = 0);
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);

@@ -11,6 +11,7 @@ namespace hw::emulator {
 
 thread_local cudaError_t t_last_error = cudaSuccess;
 thread_local int t_device = 0;
+thread_local cudaStreamCaptureMode t_capture_mode = cudaStreamCaptureModeGlobal;
 
 Runtime& runtime() {
   static Runtime* const instance = new Runtime;
@@ -109,6 +110,7 @@ cudaError_t enqueue(Stream* stream, Operation operation) {
   if (stream->capture != nullptr) {
     if (stream->capture->is_invalid) return cudaErrorStreamCaptureInvalidated;
     stream->capture->operations.push_back(std::move(operation));
+    stream->last_node = stream->capture->operations.size();
     ++stream->captured;
     return cudaSuccess;
   }
@@ -119,7 +121,9 @@ cudaError_t enqueue(Stream* stream, Operation operation) {
 cudaError_t forbidCapture() {
   cudaError_t error = cudaSuccess;
   for (auto& stream : runtime().streams) {
-    if (stream->capture == nullptr) continue;
+    const Graph* const capture = stream->capture;
+    if (capture == nullptr || t_capture_mode == cudaStreamCaptureModeRelaxed || capture->mode == cudaStreamCaptureModeRelaxed) continue;
+    if (capture->mode == cudaStreamCaptureModeThreadLocal && capture->thread != std::this_thread::get_id()) continue;
     stream->capture->is_invalid = true;
     error = cudaErrorStreamCaptureUnsupported;
   }
@@ -186,24 +190,33 @@ cudaError_t driveUntil(Lock& lock, const std::function<bool()>& condition) {
   return r.broken;
 }
 
-cudaError_t enqueueKernel(const void* function, std::function<void()> body, dim3 grid, dim3 block, size_t shared_bytes, Stream* stream) {
-  Lock lock(runtime().lock);
+cudaError_t checkLaunch(const void* function, dim3 grid, dim3 block, size_t shared_bytes) {
   const uint64_t threads = uint64_t{block.x} * block.y * block.z;
   if (threads == 0 || threads > 1024 || block.z > 64 || uint64_t{grid.x} * grid.y * grid.z == 0 || grid.y > 65535 || grid.z > 65535) {
-    return done(cudaErrorInvalidConfiguration);
+    return cudaErrorInvalidConfiguration;
   }
   const auto limit = runtime().shared_limits.find(function);
   const size_t allowed = limit == runtime().shared_limits.end() ? kSharedBytesByDefault : static_cast<size_t>(limit->second);
-  if (shared_bytes > std::max(allowed, kSharedBytesByDefault)) return done(cudaErrorInvalidValue);
-  stream = of(stream);
-  if (stream->device != t_device) return done(cudaErrorInvalidResourceHandle);
+  return shared_bytes > std::max(allowed, kSharedBytesByDefault) ? cudaErrorInvalidValue : cudaSuccess;
+}
+
+std::shared_ptr<Launch> makeLaunch(const std::function<void()>& body, dim3 grid, dim3 block, size_t shared_bytes) {
   auto launch = std::make_shared<Launch>();
-  launch->body = std::move(body);
+  launch->body = body;
   launch->grid = grid;
   launch->block = block;
   launch->shared_bytes = shared_bytes;
+  return launch;
+}
+
+cudaError_t enqueueKernel(const void* function, dim3 grid, dim3 block, size_t shared_bytes, Stream* stream, const std::function<void()>& body) {
+  Lock lock(runtime().lock);
+  const cudaError_t error = checkLaunch(function, grid, block, shared_bytes);
+  if (error != cudaSuccess) return done(error);
+  stream = of(stream);
+  if (stream->device != t_device) return done(cudaErrorInvalidResourceHandle);
   Operation operation;
-  operation.kernel = std::move(launch);
+  operation.kernel = makeLaunch(body, grid, block, shared_bytes);
   return done(enqueue(stream, std::move(operation)));
 }
 

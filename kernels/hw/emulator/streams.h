@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "hw/emulator/machine.h"
@@ -36,6 +37,8 @@ struct Graph {
   bool is_invalid = false;
   Stream* origin = nullptr;
   std::vector<Stream*> members;
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+  std::thread::id thread;
 };
 
 // How far in the graph's operations of other streams something has seen.
@@ -47,6 +50,7 @@ struct Stream {
   std::shared_ptr<Launch> active;
   Graph* capture = nullptr;
   size_t captured = 0;  // operations of this stream in the graph
+  size_t last_node = 0;  // index + 1 of the last of them
   Seen seen;
 };
 
@@ -88,8 +92,14 @@ cudaError_t driveUntil(Lock& lock, const std::function<bool()>& condition);
 // One round: streams in random order, some of them held back, then the machine. Whether anything was done.
 bool advance(bool hold_back);
 
-// What a capture forbids ends it: waiting for the device, and allocating.
+// What a capture forbids ends it: waiting for the device, and allocating. A thread in relaxed mode may do it; of captures in thread-local
+// mode only the thread that began them is watched.
 cudaError_t forbidCapture();
+extern thread_local cudaStreamCaptureMode t_capture_mode;
+
+// A kernel that may be launched so.
+cudaError_t checkLaunch(const void* function, dim3 grid, dim3 block, size_t shared_bytes);
+std::shared_ptr<Launch> makeLaunch(const std::function<void()>& body, dim3 grid, dim3 block, size_t shared_bytes);
 
 // Another process may wait for what was enqueued here while this one does other things, so somebody must drive.
 void startImporterThread();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { refuseRecording } from "../../core/recording.ts";
 import { checkRange, perGroup, type Scheduled, type SchedulerStateDict } from "./scheduler.ts";
 
 /** Options of {@link ReduceLROnPlateau}. */
@@ -101,6 +102,7 @@ export class ReduceLROnPlateau {
    * @param metric The value, or a tensor that holds it.
    */
   step(metric: number | { item(): number }): void {
+    refuseRecording("ReduceLROnPlateau.step()", "it depends on a value on the host. Call it after the captured step");
     const value = typeof metric === "number" ? metric : metric.item();
     const state = this.#state;
     state.lastEpoch++;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { recording } from "../../core/recording.ts";
 
 /** What a schedule needs of an optimizer. */
 export interface Scheduled {
@@ -126,6 +127,14 @@ export abstract class LRScheduler<Settings extends object = object> {
 
   /** Sets the learning rates of the next epoch. */
   step(): void {
+    if (recording !== null) {
+      const before = this.stateDict();
+      const lrs = this.currentLrs();
+      recording.onReplay(() => this.step(), () => {
+        this.loadStateDict(before);
+        this.groups.forEach((group, i) => group.lr = lrs[i]);
+      });
+    }
     this.stepCount++;
     this.moveTo();
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { refuseRecording } from "../../core/recording.ts";
 import { LRScheduler, type Scheduled, type SchedulerStateDict } from "./scheduler.ts";
 
 function checkSchedulers(schedulers: readonly LRScheduler[], optimizer: Scheduled): void {
@@ -161,6 +162,7 @@ export class ChainedScheduler {
 
   /** Steps every schedule. */
   step(): void {
+    refuseRecording("ChainedScheduler.step()", "call it after the captured step, or step its schedules one by one");
     for (const scheduler of this.#schedulers) scheduler.step();
     this.#lastLrs = this.optimizer.paramGroups.map(({ lr }) => lr);
   }
