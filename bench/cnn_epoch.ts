@@ -4,22 +4,12 @@
  *
  * @module
  */
+import { digitNet } from "../examples/_digit_net.ts";
 import { data, manualSeed, nn, optim, rand, randn, type Tensor, tidy } from "../mod.ts";
 
 const [COUNT, BATCH, EPOCHS] = [8000, 64, 3];
 manualSeed(0);
-const model = new nn.Sequential(
-  new nn.Conv2d(1, 16, { kernelSize: 3, padding: 1, bias: false }),
-  new nn.BatchNorm2d(16),
-  new nn.ReLU(),
-  new nn.MaxPool2d(2),
-  new nn.Conv2d(16, 32, { kernelSize: 3, padding: 1, bias: false }),
-  new nn.BatchNorm2d(32),
-  new nn.ReLU(),
-  new nn.MaxPool2d(2),
-  new nn.Flatten(),
-  new nn.Linear(32 * 7 * 7, 10),
-);
+const model = digitNet();
 const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-3 });
 const images = randn([COUNT, 1, 28, 28]);
 const labels = rand([COUNT]).mul(10).to({ dtype: "int64" });

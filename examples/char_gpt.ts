@@ -2,8 +2,9 @@
  * A small GPT that learns the characters of a text and then writes some: `deno run -A cli.ts launch examples/char_gpt.ts --data FILE`. By
  * default it reads the TypeScript sources of this project.
  *
- * Options: --steps 500 --batch 16 --context 128 --layers 4 --width 256 --heads 4 --lr 2e-3 --seed 1 --sample 300 (characters that it writes). The
- * learning rate rises over the first twentieth of the steps and then falls along a cosine.
+ * Options: --steps 500 --batch 16 --context 128 --layers 4 --width 256 --heads 4 --lr 2e-3 --seed 1 --sample 300 (characters that it writes)
+ * --capture (on a GPU, the step is recorded once and then replayed). The learning rate rises over the first twentieth of the steps and then
+ * falls along a cosine.
  *
  * @module
  */
@@ -12,6 +13,7 @@ import {
   Accelerator,
   arange,
   data,
+  type DeviceName,
   manualSeed,
   nn,
   noGrad,
@@ -99,11 +101,11 @@ class Windows extends data.Dataset<[Tensor, Tensor]> {
 }
 
 /** The mean cross-entropy over all windows, in nats per character. */
-async function evaluate(model: GPT, windows: Windows, batchSize: number): Promise<number> {
+async function evaluate(model: GPT, windows: Windows, batchSize: number, device: DeviceName): Promise<number> {
   model.eval();
   let total = 0;
   for await (const [x, y] of new data.DataLoader(windows, { batchSize })) {
-    const loss = noGrad(() => crossEntropy(model.forward(x), y));
+    const loss = noGrad(() => crossEntropy(model.forward(x.to({ device })), y.to({ device })));
     total += loss.item() * x.length;
   }
   model.train();
@@ -115,14 +117,14 @@ function crossEntropy(logits: Tensor, target: Tensor): Tensor {
 }
 
 /** Continues a text by `count` characters, each drawn from the model's distribution. */
-function write(model: GPT, prompt: number[], count: number, context: number): number[] {
+function write(model: GPT, prompt: number[], count: number, context: number, device: DeviceName): number[] {
   const codes = [...prompt];
   model.eval();
   for (let i = 0; i < count; i++) {
     codes.push(tidy(() =>
       noGrad(() => {
         const window = Int32Array.from(codes.slice(-context));
-        const logits = model.forward(tensor(window).unsqueeze(0)).select(1, -1).flatten();
+        const logits = model.forward(tensor(window, { device }).unsqueeze(0)).select(1, -1).flatten();
         const chances = logits.softmax({ dim: 0 }).data();
         let left = rand([1]).item();
         let code = 0;
@@ -163,6 +165,7 @@ function parse() {
         lr: { type: "string", default: "2e-3" },
         seed: { type: "string", default: "1" },
         sample: { type: "string", default: "300" },
+        capture: { type: "boolean", default: false },
       },
     }).values;
   } catch (error) {
@@ -185,7 +188,15 @@ function readOptions() {
     fail(`--seed and --sample must be integers from 0, got ${values.seed} and ${values.sample}`);
   }
   return {
-    ...{ data: values.data, lr, seed, sample, steps: positive("steps"), batch: positive("batch") },
+    ...{
+      data: values.data,
+      capture: values.capture,
+      lr,
+      seed,
+      sample,
+      steps: positive("steps"),
+      batch: positive("batch"),
+    },
     ...{ context: positive("context"), layers: positive("layers"), width: positive("width"), heads: positive("heads") },
   };
 }
@@ -221,16 +232,20 @@ async function main(): Promise<void> {
   const perStep = batch * context * accelerator.numProcesses;
   const progress = new Progress({ total: steps, perStep, unit: "characters" });
   const start = performance.now();
+  const eagerStep = (x: Tensor, y: Tensor): Tensor => {
+    optimizer.zeroGrad();
+    const loss = crossEntropy(model.forward(x), y);
+    accelerator.backward(loss);
+    optimizer.step();
+    scheduler.step();
+    return loss;
+  };
+  const trainStep = options.capture ? accelerator.capture(eagerStep) : eagerStep;
   let step = 0;
   let last = 0;
   while (step < steps) {
     for await (const [x, y] of loader) {
-      optimizer.zeroGrad();
-      const loss = crossEntropy(model.forward(x), y);
-      accelerator.backward(loss);
-      optimizer.step();
-      scheduler.step();
-      last = loss.item();
+      last = trainStep(x, y).item();
       step++;
       if (accelerator.isMainProcess) progress.update(step, last);
       if (step === steps) break;
@@ -239,10 +254,12 @@ async function main(): Promise<void> {
   const seconds = (performance.now() - start) / 1000;
   if (accelerator.isMainProcess) progress.clear();
   accelerator.print(`Loss: ${last.toFixed(4)}, ${(steps * perStep / seconds).toFixed(0)} characters/s`);
-  accelerator.print(`Validation loss: ${(await evaluate(model, validation, batch)).toFixed(4)}`);
+  accelerator.print(`Validation loss: ${(await evaluate(model, validation, batch, accelerator.device)).toFixed(4)}`);
   if (options.sample > 0 && accelerator.isMainProcess) {
     const prompt = Array.from(codes.subarray(split, split + context));
-    accelerator.print(write(model, prompt, options.sample, context).map((code) => characters[code]).join(""));
+    accelerator.print(
+      write(model, prompt, options.sample, context, accelerator.device).map((code) => characters[code]).join(""),
+    );
   }
   await accelerator.end();
 }

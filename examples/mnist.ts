@@ -1,6 +1,6 @@
 /**
- * A multilayer perceptron on images of handwritten digits: `deno run -A cli.ts launch examples/mnist.ts --data DIR`. See _mnist.ts for
- * what DIR holds.
+ * A multilayer perceptron on images of handwritten digits: `deno run -A cli.ts launch examples/mnist.ts --data DIR [--capture]`. See
+ * _mnist.ts for what DIR holds.
  *
  * @module
  */

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { manualSeed, nn, type Tensor } from "../mod.ts";
+import { manualSeed, type Tensor } from "../mod.ts";
+import { digitNet } from "./_digit_net.ts";
 import { loadDigits } from "./_mnist.ts";
 import { trainDigits } from "./_train_digits.ts";
 
@@ -18,16 +19,5 @@ if (!Number.isInteger(epochs) || epochs < 1) {
 const digits = await loadDigits(Deno.args);
 const images = (x: Tensor): Tensor => x.reshape([x.shape[0], 1, 28, 28]);
 manualSeed(1);
-const model = new nn.Sequential(
-  new nn.Conv2d(1, 16, { kernelSize: 3, padding: 1, bias: false }),
-  new nn.BatchNorm2d(16),
-  new nn.ReLU(),
-  new nn.MaxPool2d(2),
-  new nn.Conv2d(16, 32, { kernelSize: 3, padding: 1, bias: false }),
-  new nn.BatchNorm2d(32),
-  new nn.ReLU(),
-  new nn.MaxPool2d(2),
-  new nn.Flatten(),
-  new nn.Linear(32 * 7 * 7, 10),
-);
+const model = digitNet();
 await trainDigits(model, { ...digits, trainX: images(digits.trainX), testX: images(digits.testX) }, epochs);

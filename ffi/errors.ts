@@ -6,17 +6,20 @@
 
 /** The native library is missing, damaged, or was built from another accelerate.h. */
 export class LibraryError extends Error {
+  /** Always `"LibraryError"`. */
   override readonly name = "LibraryError";
 }
 
 /** A function of the native library returned a status other than 0. */
 export class NativeError extends Error {
+  /** Always `"NativeError"`, unless a subclass has its own. */
   override readonly name: string = "NativeError";
   /** The function of accelerate.h that failed, for example `ax_matmul`. */
   readonly symbol: string;
   /** Its status, one of the AX_ERROR codes of accelerate.h. */
   readonly code: number;
 
+  /** Takes the sentence that the library left, and what failed: the function and its status. */
   constructor(message: string, options: { symbol: string; code: number }) {
     super(message);
     this.symbol = options.symbol;
@@ -31,5 +34,6 @@ export class CaptureError extends Error {
 
 /** The device has no memory left; the message lists what is live by category. */
 export class OutOfMemoryError extends NativeError {
+  /** Always `"OutOfMemoryError"`. */
   override readonly name = "OutOfMemoryError";
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { defaultDevice, device as findDevice, type DeviceName } from "./core/device.ts";
-import { type MemoryStats as AllocatorStats, readMemoryStats } from "./core/memory.ts";
+import { type AllocatorStats, readMemoryStats } from "./core/memory.ts";
 import { liveScalars } from "./core/scalar_slab.ts";
 import { flushReleases, reclaimedByCollector } from "./core/storage.ts";
 

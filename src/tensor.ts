@@ -166,6 +166,13 @@ export class Tensor extends TensorInPlace {
 
   // Products.
 
+  /**
+   * Matrix product as `torch.matmul`: (..., m, k) by (..., k, n) to (..., m, n) with leading dimensions that broadcast; a vector gets a
+   * dimension that is removed again.
+   *
+   * @throws {ShapeError} When inner sizes differ or batch dimensions do not broadcast.
+   * @throws {DTypeError} When an operand is not floating, or the dtypes differ.
+   */
   matmul(other: Tensor): Tensor {
     return matmul(this, other);
   }

@@ -22,13 +22,15 @@ export interface LeafHooks {
 
 /** Memory, shape and lifetime of a tensor. */
 export abstract class TensorBase {
-  /** The memory; it changes only when a parameter moves into a flat buffer. */
+  /** @internal The memory; it changes only when a parameter moves into a flat buffer. */
   storage: Storage;
+  /** Sizes of the dimensions; none for a scalar. */
   readonly shape: Shape;
   /** Elements between neighbours in each dimension. */
   readonly strides: readonly number[];
   /** Elements from the beginning of the storage. */
   offset: number;
+  /** What its elements are. */
   readonly dtype: DType;
   /** Number of elements. */
   readonly size: number;

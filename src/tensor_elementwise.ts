@@ -85,33 +85,43 @@ export abstract class TensorElementwise extends TensorViews {
   minimum(other: Tensor): Tensor {
     return applyBinary("minimum", this.self, operand(other));
   }
+  /** The negative. */
   neg(): Tensor {
     return applyUnary("neg", this.self);
   }
+  /** The absolute value; its derivative at 0 is 0. */
   abs(): Tensor {
     return applyUnary("abs", this.self);
   }
+  /** The square. */
   square(): Tensor {
     return applyUnary("square", this.self);
   }
+  /** e to the power of an element. */
   exp(): Tensor {
     return applyUnary("exp", this.self);
   }
+  /** Natural logarithm. */
   log(): Tensor {
     return applyUnary("log", this.self);
   }
+  /** Square root. */
   sqrt(): Tensor {
     return applyUnary("sqrt", this.self);
   }
+  /** 1 / square root. */
   rsqrt(): Tensor {
     return applyUnary("rsqrt", this.self);
   }
+  /** Hyperbolic tangent. */
   tanh(): Tensor {
     return applyUnary("tanh", this.self);
   }
+  /** 1 / (1 + e^-x). */
   sigmoid(): Tensor {
     return applyUnary("sigmoid", this.self);
   }
+  /** max(x, 0); NaN stays NaN. */
   relu(): Tensor {
     return applyUnary("relu", this.self);
   }
@@ -122,6 +132,7 @@ export abstract class TensorElementwise extends TensorViews {
     }
     return applyUnary(approximate === "tanh" ? "geluTanh" : "gelu", this.self);
   }
+  /** x * sigmoid(x). */
   silu(): Tensor {
     return applyUnary("silu", this.self);
   }
@@ -153,27 +164,35 @@ export abstract class TensorElementwise extends TensorViews {
   log10(): Tensor {
     return applyUnary("log10", this.self);
   }
+  /** Sine of radians. */
   sin(): Tensor {
     return applyUnary("sin", this.self);
   }
+  /** Cosine of radians. */
   cos(): Tensor {
     return applyUnary("cos", this.self);
   }
+  /** Tangent of radians. */
   tan(): Tensor {
     return applyUnary("tan", this.self);
   }
+  /** Arc sine; NaN outside [-1, 1]. */
   asin(): Tensor {
     return applyUnary("asin", this.self);
   }
+  /** Arc cosine; NaN outside [-1, 1]. */
   acos(): Tensor {
     return applyUnary("acos", this.self);
   }
+  /** Arc tangent. */
   atan(): Tensor {
     return applyUnary("atan", this.self);
   }
+  /** Hyperbolic sine. */
   sinh(): Tensor {
     return applyUnary("sinh", this.self);
   }
+  /** Hyperbolic cosine. */
   cosh(): Tensor {
     return applyUnary("cosh", this.self);
   }
@@ -258,21 +277,27 @@ export abstract class TensorElementwise extends TensorViews {
 
   // Comparisons and truth values: bool tensors.
 
+  /** Whether elements are equal; NaN equals nothing. */
   eq(other: Operand): Tensor {
     return compare("eq", this.self, other);
   }
+  /** Whether elements differ. */
   ne(other: Operand): Tensor {
     return compare("ne", this.self, other);
   }
+  /** Whether an element is less than the other. */
   lt(other: Operand): Tensor {
     return compare("lt", this.self, other);
   }
+  /** Whether an element is at most the other. */
   le(other: Operand): Tensor {
     return compare("le", this.self, other);
   }
+  /** Whether an element is greater than the other. */
   gt(other: Operand): Tensor {
     return compare("gt", this.self, other);
   }
+  /** Whether an element is at least the other. */
   ge(other: Operand): Tensor {
     return compare("ge", this.self, other);
   }
@@ -292,12 +317,15 @@ export abstract class TensorElementwise extends TensorViews {
   logicalNot(): Tensor {
     return applyCompareNumber("eq", this.self, 0);
   }
+  /** Whether an element is NaN. */
   isnan(): Tensor {
     return applyCompare("ne", this.self, this.self);
   }
+  /** Whether an element is infinite; integers never are. */
   isinf(): Tensor {
     return isFloating(this.dtype) ? applyCompareNumber("eq", noGrad(() => this.abs()), Infinity) : this.ne(this.self);
   }
+  /** Whether an element is neither infinite nor NaN; integers always are. */
   isfinite(): Tensor {
     return isFloating(this.dtype) ? applyCompareNumber("lt", noGrad(() => this.abs()), Infinity) : this.eq(this.self);
   }

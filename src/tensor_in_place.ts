@@ -54,93 +54,123 @@ export abstract class TensorInPlace extends TensorReductions {
   clamp_({ min = -Infinity, max = Infinity }: { min?: number; max?: number }): this {
     return unary(this, "clamp", "clamp_", { alpha: min, beta: max });
   }
+  /** Negatives, in place. */
   neg_(): this {
     return unary(this, "neg", "neg_");
   }
+  /** Absolute values, in place. */
   abs_(): this {
     return unary(this, "abs", "abs_");
   }
+  /** Signs: -1, 0 or 1, in place. */
   sign_(): this {
     return unary(this, "sign", "sign_");
   }
+  /** Squares, in place. */
   square_(): this {
     return unary(this, "square", "square_");
   }
+  /** Powers of e, in place. */
   exp_(): this {
     return unary(this, "exp", "exp_");
   }
+  /** Powers of e, less 1, in place. */
   expm1_(): this {
     return unary(this, "expm1", "expm1_");
   }
+  /** Natural logarithms, in place. */
   log_(): this {
     return unary(this, "log", "log_");
   }
+  /** Natural logarithms of 1 + x, in place. */
   log1p_(): this {
     return unary(this, "log1p", "log1p_");
   }
+  /** Square roots, in place. */
   sqrt_(): this {
     return unary(this, "sqrt", "sqrt_");
   }
+  /** 1 / square roots, in place. */
   rsqrt_(): this {
     return unary(this, "rsqrt", "rsqrt_");
   }
+  /** 1 / x, in place. */
   reciprocal_(): this {
     return unary(this, "reciprocal", "reciprocal_");
   }
+  /** Sines, in place. */
   sin_(): this {
     return unary(this, "sin", "sin_");
   }
+  /** Cosines, in place. */
   cos_(): this {
     return unary(this, "cos", "cos_");
   }
+  /** Hyperbolic tangents, in place. */
   tanh_(): this {
     return unary(this, "tanh", "tanh_");
   }
+  /** 1 / (1 + e^-x), in place. */
   sigmoid_(): this {
     return unary(this, "sigmoid", "sigmoid_");
   }
+  /** max(x, 0), in place. */
   relu_(): this {
     return unary(this, "relu", "relu_");
   }
+  /** The error function, in place. */
   erf_(): this {
     return unary(this, "erf", "erf_");
   }
+  /** Next integers below, in place. */
   floor_(): this {
     return unary(this, "floor", "floor_");
   }
+  /** Next integers above, in place. */
   ceil_(): this {
     return unary(this, "ceil", "ceil_");
   }
+  /** Nearest integers, even ones where two are as near, in place. */
   round_(): this {
     return unary(this, "round", "round_");
   }
+  /** Powers of 2, in place. */
   exp2_(): this {
     return unary(this, "exp2", "exp2_");
   }
+  /** Logarithms to base 2, in place. */
   log2_(): this {
     return unary(this, "log2", "log2_");
   }
+  /** Logarithms to base 10, in place. */
   log10_(): this {
     return unary(this, "log10", "log10_");
   }
+  /** Tangents, in place. */
   tan_(): this {
     return unary(this, "tan", "tan_");
   }
+  /** Arc sines, in place. */
   asin_(): this {
     return unary(this, "asin", "asin_");
   }
+  /** Arc cosines, in place. */
   acos_(): this {
     return unary(this, "acos", "acos_");
   }
+  /** Arc tangents, in place. */
   atan_(): this {
     return unary(this, "atan", "atan_");
   }
+  /** Hyperbolic sines, in place. */
   sinh_(): this {
     return unary(this, "sinh", "sinh_");
   }
+  /** Hyperbolic cosines, in place. */
   cosh_(): this {
     return unary(this, "cosh", "cosh_");
   }
+  /** Integers towards 0, in place. */
   trunc_(): this {
     return unary(this, "trunc", "trunc_");
   }

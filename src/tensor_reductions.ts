@@ -50,12 +50,14 @@ export abstract class TensorReductions extends TensorIndexing {
    * ```
    */
   max(options: DimOptions & { dim: number }): ValuesAndIndices;
+  /** The largest element, as a scalar. NaN is larger than all others. */
   max(): Tensor;
   max(options?: DimOptions & { dim: number }): Tensor | ValuesAndIndices {
     return options === undefined ? extreme(this.self, "max") : extremeOfDim(this.self, "max", options);
   }
   /** The smallest element; with `dim` the smallest ones along it and their indices. */
   min(options: DimOptions & { dim: number }): ValuesAndIndices;
+  /** The smallest element, as a scalar. NaN is smaller than all others. */
   min(): Tensor;
   min(options?: DimOptions & { dim: number }): Tensor | ValuesAndIndices {
     return options === undefined ? extreme(this.self, "min") : extremeOfDim(this.self, "min", options);

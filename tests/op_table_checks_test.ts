@@ -1,7 +1,8 @@
 import { assertRejects, assertThrows } from "@std/assert";
 import { noGrad, type Tensor, zeros } from "../mod.ts";
 import { checkRow } from "./_support/op_table/check.ts";
-import { assertGolden, assertLow, assertWithin } from "./_support/op_table/compare.ts";
+import { assertWithin } from "./_support/close.ts";
+import { assertGolden, assertLow } from "./_support/op_table/compare.ts";
 import { readGoldens } from "./_support/op_table/golden.ts";
 import { nameOf, type Row } from "./_support/op_table/row.ts";
 import { FAMILIES } from "./op_table.ts";

@@ -9,6 +9,7 @@ const GATES: Record<string, string[]> = {
   types: ["check", "--quiet", "."],
   layers: ["run", "-A", "tools/check_layers.ts"],
   size: ["run", "-A", "tools/check_size.ts"],
+  docs: ["run", "-A", "tools/check_docs.ts"],
   generated: ["run", "-A", "tools/gen_symbols.ts", "--check"],
   "prebuilt cpu": ["run", "-A", "kernels/build.ts", "cpu", "--check"],
   "prebuilt cuda": ["run", "-A", "kernels/build.ts", "cuda", "--check"],

@@ -8,6 +8,7 @@ import torch
 torch.set_num_threads(int(sys.argv[1]))
 ROWS, COLS = 4096, 1024
 a, b, row, column = torch.randn(ROWS, COLS), torch.randn(ROWS, COLS), torch.randn(COLS), torch.randn(ROWS, 1)
+images, channels = torch.randn(32, 64, 28, 28), torch.randn(1, 64, 1, 1)
 half, mask, scalar = a.bfloat16(), a > 0, torch.ones([])
 cases = {
     "relu": lambda: a.relu(),
@@ -17,6 +18,10 @@ cases = {
     "add scalar tensor": lambda: a + scalar,
     "add row": lambda: a + row,
     "mul column": lambda: a * column,
+    "sub column": lambda: a - column,
+    "div scalar tensor": lambda: a / scalar,
+    "maximum row": lambda: a.maximum(row),
+    "add channels": lambda: images + channels,
     "add transposed": lambda: a + b.reshape(COLS, ROWS).t(),
     "copy transposed": lambda: a.t().contiguous(),
     "compare": lambda: a > b,

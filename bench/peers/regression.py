@@ -1,4 +1,7 @@
-"""The regression program in PyTorch + Accelerate. Prints JSON with the median over epochs of microseconds a step."""
+"""The regression program in PyTorch + Accelerate. Prints JSON with the median over epochs of microseconds a step.
+
+Arguments: the number of epochs, and `cuda` to train on a GPU.
+"""
 import json
 import resource
 import statistics
@@ -12,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 2
 torch.manual_seed(0)
-accelerator = Accelerator(cpu=True)
+accelerator = Accelerator(cpu="cuda" not in sys.argv[2:])
 model = nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 1))
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
 loader = DataLoader(TensorDataset(torch.randn(100, 10), torch.randn(100, 1)), batch_size=8)

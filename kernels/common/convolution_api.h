@@ -2,6 +2,7 @@
 #ifndef AX_COMMON_CONVOLUTION_API_H_
 #define AX_COMMON_CONVOLUTION_API_H_
 #include "common/convolution.h"
+#include "common/floating.h"
 
 namespace ax {
 inline namespace AX_ISA {
@@ -15,7 +16,7 @@ int32_t runForward(int32_t dtype, uint32_t out, double oo, uint32_t x, double xo
   AX_TRY(at(out, oo, s.outputs(), dtype, &to));
   AX_TRY(at(x, xo, s.inputs(), dtype, &from));
   AX_TRY(at(weight, wo, s.weights(), dtype, &weights));
-  if (bias != 0) AX_TRY(at(bias, bo, s.out_channels, dtype, &biases));
+  AX_TRY(atIfGiven(bias, bo, s.out_channels, dtype, &biases));
   return forward<T>(s, to, from, weights, biases, relu);
 }
 
@@ -26,7 +27,7 @@ int32_t runInputGradient(int32_t dtype, uint32_t out, double oo, uint32_t gradie
   const T *from, *masks = nullptr, *weights;
   AX_TRY(at(out, oo, s.inputs(), dtype, &to));
   AX_TRY(at(gradient, go, s.outputs(), dtype, &from));
-  if (mask != 0) AX_TRY(at(mask, mo, s.outputs(), dtype, &masks));
+  AX_TRY(atIfGiven(mask, mo, s.outputs(), dtype, &masks));
   AX_TRY(at(weight, wo, s.weights(), dtype, &weights));
   return inputGradient<T>(s, to, from, masks, weights);
 }
@@ -37,9 +38,9 @@ int32_t runWeightGradient(int32_t dtype, uint32_t out, double oo, uint32_t bias,
   T *to, *biases = nullptr;
   const T *from, *masks = nullptr, *input;
   AX_TRY(at(out, oo, s.weights(), dtype, &to));
-  if (bias != 0) AX_TRY(at(bias, bo, s.out_channels, dtype, &biases));
+  AX_TRY(atIfGiven(bias, bo, s.out_channels, dtype, &biases));
   AX_TRY(at(gradient, go, s.outputs(), dtype, &from));
-  if (mask != 0) AX_TRY(at(mask, mo, s.outputs(), dtype, &masks));
+  AX_TRY(atIfGiven(mask, mo, s.outputs(), dtype, &masks));
   AX_TRY(at(x, xo, s.inputs(), dtype, &input));
   return weightGradient<T>(s, to, biases, from, masks, input, beta, bias_beta);
 }
@@ -51,16 +52,10 @@ int32_t runWeightGradient(int32_t dtype, uint32_t out, double oo, uint32_t bias,
 using namespace ax;
 
 // Checks the geometry and calls the instance for the dtype; returns from the function.
-#define AX_CONVOLVE(run, ...)                                           \
+#define AX_CONVOLVE(run, ...)                                                  \
   const ConvolutionShape& s = *static_cast<const ConvolutionShape*>(geometry); \
-  AX_TRY(checkConvolution(s));                                          \
-  switch (dtype) {                                                      \
-    case AX_FLOAT32: return run<float>(__VA_ARGS__);                    \
-    case AX_FLOAT64: return run<double>(__VA_ARGS__);                   \
-    case AX_BFLOAT16: return run<BFloat16>(__VA_ARGS__);                \
-    case AX_FLOAT16: return run<Float16>(__VA_ARGS__);                  \
-  }                                                                     \
-  return fail(AX_ERROR_UNSUPPORTED, "convolution is not available for dtype %d", dtype)
+  AX_TRY(checkConvolution(s));                                                 \
+  AX_BY_FLOATING("convolution", dtype, run, __VA_ARGS__)
 
 int32_t ax_convolution_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t x, double x_offset, uint32_t weight,
                                double weight_offset, uint32_t bias, double bias_offset, const void* geometry, int32_t relu) {

@@ -64,6 +64,12 @@ int32_t operand(uint32_t id, double offset, double count, int32_t dtype, const L
   return at(id, offset, layout.ndim == 0 ? count : layout.span(k), dtype, address);
 }
 
+// An optional operand: where the id is 0, the address stays what it is.
+template <class T>
+int32_t atIfGiven(uint32_t id, double offset, double count, int32_t dtype, T** address) {
+  return id == 0 ? AX_OK : at(id, offset, count, dtype, address);
+}
+
 }  // namespace AX_ISA
 }  // namespace ax
 

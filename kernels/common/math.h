@@ -300,6 +300,30 @@ AX_COMPARE(Or, a != T(0) || b != T(0))
 AX_COMPARE(Xor, (a != T(0)) != (b != T(0)))
 #undef AX_COMPARE
 
+// Formulas that take less time than reading their operands.
+template <class F>
+inline constexpr bool kIsLight = false;
+#define AX_LIGHT(Name) \
+  template <>          \
+  inline constexpr bool kIsLight<Name> = true;
+AX_LIGHT(Neg)
+AX_LIGHT(Abs)
+AX_LIGHT(Square)
+AX_LIGHT(AddScalar)
+AX_LIGHT(MulScalar)
+AX_LIGHT(RsubScalar)
+AX_LIGHT(DivScalar)
+AX_LIGHT(Clamp)
+AX_LIGHT(Relu)
+AX_LIGHT(Add)
+AX_LIGHT(Sub)
+AX_LIGHT(Mul)
+AX_LIGHT(Div)
+AX_LIGHT(Maximum)
+AX_LIGHT(Minimum)
+AX_LIGHT(ReluGrad)
+#undef AX_LIGHT
+
 // Reductions: the value of nothing, what an element counts as, and how two values are combined. NaN propagates.
 template <class T>
 AX_HD T lowestValue() {

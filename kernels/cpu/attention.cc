@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "cpu/attention_rows.h"
+#include "cpu/scratch.h"
 #include "cpu/thread_pool.h"
 
 namespace ax {
@@ -119,8 +120,8 @@ struct Forward {
   int32_t run() const {
     std::atomic<bool> out_of_memory{false};
     parallelFor(int64_t{s.batch} * s.heads * query_blocks, 1, [&](int64_t begin, int64_t end) {
-      thread_local ThreadScratch scratch;
-      T* const memory = static_cast<T*>(scratch.atLeast(static_cast<size_t>(roomFor()) * sizeof(T)));
+      thread_local Scratch scratch;
+      T* const memory = static_cast<T*>(scratch.atLeast(roomFor() * int64_t{sizeof(T)}));
       if (memory == nullptr) {
         out_of_memory = true;
         return;

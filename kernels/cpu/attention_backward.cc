@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "cpu/attention_rows.h"
+#include "cpu/scratch.h"
 #include "cpu/thread_pool.h"
 
 namespace ax {
@@ -184,9 +185,9 @@ struct Backward {
       if (parts == nullptr) return fail(AX_ERROR_OUT_OF_MEMORY, "no memory for gradients of attention");
     }
     parallelFor(pairs * splits, 1, [&](int64_t begin, int64_t end) {
-      thread_local ThreadScratch scratch;
+      thread_local Scratch scratch;
       const int64_t room = roomFor() + (parts == nullptr ? gradQRoom() : 0);
-      T* const memory = static_cast<T*>(scratch.atLeast(static_cast<size_t>(room) * sizeof(T)));
+      T* const memory = static_cast<T*>(scratch.atLeast(room * int64_t{sizeof(T)}));
       if (memory == nullptr) {
         out_of_memory = true;
         return;

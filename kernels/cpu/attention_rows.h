@@ -20,7 +20,7 @@ AX_HD typename TileLanes<T>::Vector expVector(typename TileLanes<T>::Vector x) {
   using V = typename TileLanes<T>::Vector;
   constexpr bool kSingle = sizeof(T) == 4;
   typedef typename std::conditional<kSingle, int32_t, int64_t>::type Int;
-  typedef Int IntVector __attribute__((vector_size(kTileVectorBytes), aligned(sizeof(T))));
+  typedef Int IntVector __attribute__((vector_size(kVectorBytes), aligned(sizeof(T))));
   // Adding 1.5 * 2^(mantissa bits) leaves the nearest integer in the low bits.
   constexpr T kRound = kSingle ? T(12582912.0) : T(6755399441055744.0);
   constexpr Int kBias = kSingle ? 127 : 1023;

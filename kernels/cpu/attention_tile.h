@@ -3,50 +3,30 @@
 #ifndef AX_CPU_ATTENTION_TILE_H_
 #define AX_CPU_ATTENTION_TILE_H_
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include <type_traits>
+
+#include "cpu/vector.h"
 
 namespace ax {
 inline namespace AX_ISA {
 
 #if defined(__AVX512F__)
-constexpr int kTileVectorBytes = 64, kTileVectors = 4;
-#elif defined(__AVX2__)
-constexpr int kTileVectorBytes = 32, kTileVectors = 2;
+constexpr int kTileVectors = 4;
 #else
-constexpr int kTileVectorBytes = 16, kTileVectors = 2;
+constexpr int kTileVectors = 2;
 #endif
 // Rows of a tile: with kTileVectors vectors of columns they fill the registers.
 constexpr int64_t kTileRows = 6;
 
 template <class T>
 struct TileLanes {
-  typedef T Vector __attribute__((vector_size(kTileVectorBytes), aligned(sizeof(T))));
-  static constexpr int kWidth = kTileVectorBytes / sizeof(T);
+  using Vector = typename ax::Vector<T>::type;
+  static constexpr int kWidth = ax::Vector<T>::kLanes;
   static constexpr int64_t kPanel = kTileVectors * kWidth;
   // Rows are filled up with zeros to this many elements: whole vectors, and whole blocks of the transposition.
   static constexpr int64_t kPad = kWidth > 4 ? kWidth : 4;
-};
-
-inline int64_t roundUp(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
-
-// Memory that a thread keeps between calls, 64-byte aligned.
-class ThreadScratch {
- public:
-  ~ThreadScratch() { free(memory_); }
-  // Null when there is no memory.
-  void* atLeast(size_t bytes) {
-    if (bytes <= bytes_) return memory_;
-    free(memory_);
-    bytes_ = (bytes + 63) / 64 * 64;
-    memory_ = aligned_alloc(64, bytes_);
-    if (memory_ == nullptr) bytes_ = 0;
-    return memory_;
-  }
-
- private:
-  void* memory_ = nullptr;
-  size_t bytes_ = 0;
 };
 
 // c (kRows, kColumns vectors) = a x b, plus c where `accumulates`. Element (r, p) of a is a[r * a_stride + p], or a[p * a_stride + r]

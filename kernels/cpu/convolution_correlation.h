@@ -54,7 +54,7 @@ class Correlation : CorrelationOperands<T> {
   using C = Compute<T>;
   using O::batch, O::groups, O::channels, O::rows, O::out_height, O::out_width, O::in_pixels;
   using O::whole, O::relu, O::out, O::in, O::mask, O::bias;
-  static constexpr int kWidth = ConvVector<C>::kWidth;
+  static constexpr int kWidth = Vector<C>::kLanes;
 
  public:
   explicit Correlation(const O& operands)
@@ -279,7 +279,7 @@ class Correlation : CorrelationOperands<T> {
 
   // Copies whole vectors: what is written behind a run is overwritten by the next one.
   void packTile(C* tile, const C* planes, const int64_t* offsets, int64_t taps, const TileRun* runs, int run_count) const {
-    using V = typename ConvVector<C>::type;
+    using V = typename Vector<C>::type;
     for (int64_t p = 0; p < taps; ++p, tile += positions_) {
       for (int i = 0; i < run_count; ++i) {
         const C* const from = planes + offsets[p] + runs[i].position;

@@ -6,23 +6,19 @@
 #include <type_traits>
 #include <utility>
 
+#include "cpu/vector.h"
+
 namespace ax {
 inline namespace AX_ISA {
 
 // kTileRows: channels of a tile. kGradRows x kGradTaps: weights whose gradients are summed at once; kGradTapsAlone for one channel.
 #if defined(__AVX512F__)
-constexpr int kConvBytes = 64, kTileRows = 12, kGradRows = 4, kGradTaps = 6, kGradTapsAlone = 9;
+constexpr int kTileRows = 12, kGradRows = 4, kGradTaps = 6, kGradTapsAlone = 9;
 #elif defined(__AVX2__)
-constexpr int kConvBytes = 32, kTileRows = 6, kGradRows = 3, kGradTaps = 4, kGradTapsAlone = 9;
+constexpr int kTileRows = 6, kGradRows = 3, kGradTaps = 4, kGradTapsAlone = 9;
 #else
-constexpr int kConvBytes = 16, kTileRows = 4, kGradRows = 2, kGradTaps = 4, kGradTapsAlone = 9;
+constexpr int kTileRows = 4, kGradRows = 2, kGradTaps = 4, kGradTapsAlone = 9;
 #endif
-
-template <class C>
-struct ConvVector {
-  typedef C type __attribute__((vector_size(kConvBytes), aligned(sizeof(C))));
-  static constexpr int kWidth = kConvBytes / sizeof(C);
-};
 
 // A tile of few channels may have 4 vectors of positions instead of 2: more independent sums hide the latency of an addition.
 constexpr bool mayBeWide(int rows) { return rows * 4 <= kTileRows; }
@@ -31,8 +27,8 @@ constexpr bool mayBeWide(int rows) { return rows * 4 <= kTileRows; }
 // if wanted.
 template <class C, int kRows, int kVectors>
 void correlateTile(C* tile, int64_t stride, const C* weights, const C* x, const int64_t* offsets, int64_t taps, const C* bias, bool relu) {
-  using V = typename ConvVector<C>::type;
-  constexpr int kWidth = ConvVector<C>::kWidth;
+  using V = typename Vector<C>::type;
+  constexpr int kWidth = Vector<C>::kLanes;
   V sums[kRows][kVectors];
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
@@ -79,10 +75,10 @@ CorrelateTile<C> correlateTileOf(int rows, int vectors) {
 
 // Adds the halves of every group of kGroup lanes: a's groups to the lower halves of the result's, b's to the upper ones.
 template <class C, int kGroup>
-typename ConvVector<C>::type addHalves(typename ConvVector<C>::type a, typename ConvVector<C>::type b) {
+typename Vector<C>::type addHalves(typename Vector<C>::type a, typename Vector<C>::type b) {
   typedef std::conditional_t<sizeof(C) == 8, int64_t, int32_t> Lane;
-  typedef Lane Lanes __attribute__((vector_size(kConvBytes)));
-  constexpr int kWidth = ConvVector<C>::kWidth;
+  typedef Lane Lanes __attribute__((vector_size(kVectorBytes)));
+  constexpr int kWidth = Vector<C>::kLanes;
   Lanes low{}, high{};
 #pragma GCC unroll 16
   for (int i = 0; i < kWidth; ++i) {
@@ -94,12 +90,12 @@ typename ConvVector<C>::type addHalves(typename ConvVector<C>::type a, typename 
 }
 
 // Lane i of the result is the sum of the lanes of vectors[i], of which there are as many as lanes.
-template <class C, int kGroup = ConvVector<C>::kWidth>
-typename ConvVector<C>::type sumLanes(const typename ConvVector<C>::type* vectors) {
+template <class C, int kGroup = Vector<C>::kLanes>
+typename Vector<C>::type sumLanes(const typename Vector<C>::type* vectors) {
   if constexpr (kGroup == 1) {
     return vectors[0];
   } else {
-    typename ConvVector<C>::type halves[kGroup / 2];
+    typename Vector<C>::type halves[kGroup / 2];
 #pragma GCC unroll 8
     for (int i = 0; i < kGroup / 2; ++i) halves[i] = addHalves<C, kGroup>(vectors[i], vectors[i + kGroup / 2]);
     return sumLanes<C, kGroup / 2>(halves);
@@ -109,15 +105,15 @@ typename ConvVector<C>::type sumLanes(const typename ConvVector<C>::type* vector
 // The room that the sums of a tile take: whole vectors.
 template <class C>
 constexpr int gradientRoom(int rows, int taps) {
-  return (rows * taps + ConvVector<C>::kWidth - 1) / ConvVector<C>::kWidth * ConvVector<C>::kWidth;
+  return (rows * taps + Vector<C>::kLanes - 1) / Vector<C>::kLanes * Vector<C>::kLanes;
 }
 
 // sums (kRows, kTaps), filled up to whole vectors, += sum over `count` positions, a multiple of the vector's width, of g (kRows at
 // g_stride) times x[offsets[tap] ...].
 template <class C, int kRows, int kTaps>
 void correlateGradients(C* sums, const C* g, int64_t g_stride, const C* x, const int64_t* offsets, int64_t count) {
-  using V = typename ConvVector<C>::type;
-  constexpr int kWidth = ConvVector<C>::kWidth, kRoom = gradientRoom<C>(kRows, kTaps);
+  using V = typename Vector<C>::type;
+  constexpr int kWidth = Vector<C>::kLanes, kRoom = gradientRoom<C>(kRows, kTaps);
   V lanes[kRoom] = {};
   const C* from[kTaps];
   for (int n = 0; n < kTaps; ++n) from[n] = x + offsets[n];

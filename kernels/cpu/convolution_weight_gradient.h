@@ -159,7 +159,7 @@ class WeightGradient {
     }
   }
 
-  static constexpr int64_t kWidth = ConvVector<C>::kWidth;
+  static constexpr int64_t kWidth = Vector<C>::kLanes;
   const ConvolutionShape s;
   const WeightGradientOperands<T> o;
   const int64_t channels_, rows_, taps_, tile_rows_, tile_taps_, row_tiles_, tap_tiles_, room_;

@@ -1,7 +1,6 @@
 // See gemm_driver.h for how a product is cut.
 #include "cpu/gemm.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "cpu/gemm_kernel.h"
 #include "cpu/gemm_pack.h"
 #include "cpu/gemm_small.h"
+#include "cpu/scratch.h"
 #include "cpu/thread_pool.h"
 
 namespace ax {
@@ -22,28 +22,8 @@ constexpr int64_t kDepth = 256;
 // Multiplications below which another thread is not worth waking.
 constexpr int64_t kGrain = 1 << 17;
 constexpr int64_t kPartsPerThread = 4;
-
-int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-
-// Memory that a thread keeps between products.
-class Scratch {
- public:
-  ~Scratch() { free(memory_); }
-  // Null if the system has none.
-  void* atLeast(int64_t bytes) {
-    if (bytes > bytes_) {
-      free(memory_);
-      bytes_ = roundUp(bytes, 4096);
-      memory_ = aligned_alloc(64, static_cast<size_t>(bytes_));
-      if (memory_ == nullptr) bytes_ = 0;
-    }
-    return memory_;
-  }
-
- private:
-  void* memory_ = nullptr;
-  int64_t bytes_ = 0;
-};
+// Strips of A that are packed at once where its rows are its columns in memory.
+constexpr int64_t kStrips = 4;
 
 thread_local Scratch t_panels, t_sums;
 
@@ -58,7 +38,7 @@ int64_t blockBytes() {
 template <class P>
 class Driver {
   using T = typename GemmSum<P>::type;
-  static constexpr int kLanes = Vector<P>::kLanes, kTileCols = Vector<P>::kTileCols;
+  static constexpr int kLanes = Vector<P>::kLanes, kTileCols = kTileColsOf<P>;
 
  public:
   Driver(const GemmTask<P>& task, bool parallel) : task_(task), parallel_(parallel) {}
@@ -143,9 +123,13 @@ class Driver {
     const auto multiplyPart = [&](int64_t part) {
       const int64_t r = part / col_parts, c = part % col_parts;
       const int64_t left = c * panels / col_parts * kTileCols, right = std::min((c + 1) * panels / col_parts * kTileCols, cols_);
-      for (int64_t s = r * strips / row_parts; s < (r + 1) * strips / row_parts; ++s) {
+      const int64_t last = (r + 1) * strips / row_parts;
+      for (int64_t s = r * strips / row_parts, count; s < last; s += count) {
+        count = std::min(kStrips, last - s);
         // Strips have nearly the same height, so that the last one is as good as the others.
-        multiplyStrip(s * rows_ / strips, (s + 1) * rows_ / strips, left, right);
+        int64_t tops[kStrips + 1];
+        for (int64_t i = 0; i <= count; ++i) tops[i] = (s + i) * rows_ / strips;
+        multiplyStrips(tops, count, left, right);
       }
     };
     const int64_t parts = row_parts * col_parts;
@@ -156,14 +140,33 @@ class Driver {
     });
   }
 
-  void multiplyStrip(int64_t top, int64_t bottom, int64_t left, int64_t right) {
+  // Strip i has the rows from tops[i] to tops[i + 1].
+  void multiplyStrips(const int64_t* tops, int64_t count, int64_t left, int64_t right) {
+    constexpr int64_t kStrip = kTileRows * kDepth;
+    alignas(64) P strips[kStrips * kStrip + kLanes];
+    const GemmLines<P>& a = task_.a;
+    if constexpr (std::is_floating_point_v<P>) {
+      const int64_t first = row_ + tops[0];
+      if (a.pack == nullptr && !a.contiguous && count > 1 && row_ + tops[count - 1] + kTileRows <= task_.m) {
+        int64_t lines[kStrips];
+        for (int64_t i = 0; i < count; ++i) lines[i] = row_ + tops[i] - first;
+        packNeighbourPanels<P, kTileRows>(strips, kStrip, a.x + start_ * a.ld + first, a.ld, lines, count, depth_);
+        for (int64_t i = 0; i < count; ++i) multiplyStrip(strips + i * kStrip, tops[i], tops[i + 1], left, right);
+        return;
+      }
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      pack<kTileRows>(strips, a, row_ + tops[i], tops[i + 1] - tops[i], start_, depth_);
+      multiplyStrip(strips, tops[i], tops[i + 1], left, right);
+    }
+  }
+
+  void multiplyStrip(const P* strip, int64_t top, int64_t bottom, int64_t left, int64_t right) {
     const int64_t rows = bottom - top;
     const T beta = start_ == 0 ? task_.beta : T(1);
     const Kernel<P> wide = kernelFor<P>(rows, 2), narrow = kernelFor<P>(rows, 1);
     T* const sums = task_.c == nullptr ? sums_ + top * block_cols_ : task_.c + (row_ + top) * task_.ldc + col_;
     const int64_t ld = task_.c == nullptr ? block_cols_ : task_.ldc;
-    alignas(64) P strip[kTileRows * kDepth + kLanes];
-    pack<kTileRows>(strip, task_.a, row_ + top, rows, start_, depth_);
     for (int64_t j = left; j < right; j += kTileCols) {
       const P* const panel = panels_ + j * depth_;
       const int64_t cols = right - j;

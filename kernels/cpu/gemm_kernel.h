@@ -9,16 +9,18 @@
 
 #include <utility>
 
+#include "cpu/vector.h"
+
 namespace ax {
 inline namespace AX_ISA {
 
 // A tile has kTileRows rows of two vectors: with the two vectors of B and one element of A it fills the registers.
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kTileRows = 12;
+constexpr int kTileRows = 12;
 #elif defined(__AVX2__)
-constexpr int kVectorBytes = 32, kTileRows = 6;
+constexpr int kTileRows = 6;
 #else
-constexpr int kVectorBytes = 16, kTileRows = 4;
+constexpr int kTileRows = 4;
 #endif
 
 // Two neighbours along k of a bfloat16 operand, as the AVX512-BF16 instructions take them. The first is the lower half.
@@ -36,17 +38,15 @@ struct GemmSum<BFloat16Pair> {
   using type = float;
 };
 
-template <class T>
-struct Vector {
-  typedef T type __attribute__((vector_size(kVectorBytes), aligned(sizeof(T)), may_alias));
-  static constexpr int kLanes = kVectorBytes / sizeof(T), kTileCols = 2 * kLanes;
-};
-
 template <>
 struct Vector<BFloat16Pair> {
   typedef uint32_t type __attribute__((vector_size(kVectorBytes), aligned(2), may_alias));
-  static constexpr int kLanes = kVectorBytes / 4, kTileCols = 2 * kLanes;
+  static constexpr int kLanes = kVectorBytes / 4;
 };
+
+// Columns of a tile.
+template <class P>
+constexpr int kTileColsOf = 2 * Vector<P>::kLanes;
 
 // tile = alpha * (panel of A) (panel of B) + beta * tile, over `depth` steps. Columns are whole vectors. beta 0 does not read.
 template <class P>
@@ -75,7 +75,7 @@ inline __attribute__((always_inline)) void storeTile(const typename Vector<T>::t
 template <class T, int kRows, int kVectors>
 void tileKernel(int64_t depth, const T* a, const T* b, T* tile, int64_t ld, T alpha, T beta) {
   using V = typename Vector<T>::type;
-  constexpr int kLanes = Vector<T>::kLanes, kTileCols = Vector<T>::kTileCols;
+  constexpr int kLanes = Vector<T>::kLanes, kTileCols = kTileColsOf<T>;
   V sums[kRows][kVectors] = {};
   for (int64_t p = 0; p < depth; ++p) {
     V right[kVectors];
@@ -132,7 +132,7 @@ void directKernel(int64_t depth, const T* a, int64_t a_row, int64_t a_step, cons
 template <class T, int kRows, int kVectors>
 __attribute__((target("avx512bf16"))) void tileKernel(int64_t depth, const BFloat16Pair* a, const BFloat16Pair* b, T* tile, int64_t ld,
                                                       T alpha, T beta) {
-  constexpr int kLanes = Vector<T>::kLanes, kTileCols = Vector<T>::kTileCols;
+  constexpr int kLanes = Vector<T>::kLanes, kTileCols = kTileColsOf<T>;
   __m512 sums[kRows][kVectors] = {};
   for (int64_t p = 0; p < depth; ++p) {
     __m512i right[kVectors];

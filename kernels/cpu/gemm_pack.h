@@ -2,6 +2,7 @@
 #ifndef AX_CPU_GEMM_PACK_H_
 #define AX_CPU_GEMM_PACK_H_
 #include <stdint.h>
+#include <string.h>
 #ifdef __F16C__
 #include <immintrin.h>
 #endif
@@ -128,6 +129,18 @@ void packNeighbours(P* panel, const S* x, int64_t ld, int64_t lines, int64_t dep
   for (int64_t p = 0; p < depth; ++p) {
     copyRow(panel + p * kWidth, x + p * kStep * ld, lines);
     for (int64_t i = lines; i < kWidth; ++i) panel[p * kWidth + i] = P{};
+  }
+}
+
+// Several panels of A at once from lines whose neighbours are contiguous: rows of memory lie far apart, often in one set of the cache,
+// so a cache line that one panel needs a part of is gone before the next panel comes. Panel g starts at line first[g].
+template <class T, int kWidth>
+void packNeighbourPanels(T* panels, int64_t panel_stride, const T* x, int64_t ld, const int64_t* first, int64_t count, int64_t depth) {
+  constexpr int64_t kAhead = 12, kLine = 64 / sizeof(T);
+  for (int64_t p = 0; p < depth; ++p) {
+    const T* const row = x + p * ld;
+    for (int64_t at = first[0]; at < first[count - 1] + kWidth; at += kLine) __builtin_prefetch(row + kAhead * ld + at);
+    for (int64_t g = 0; g < count; ++g) memcpy(panels + g * panel_stride + p * kWidth, row + first[g], kWidth * sizeof(T));
   }
 }
 

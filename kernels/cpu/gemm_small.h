@@ -29,7 +29,7 @@ int64_t directCols(const GemmTask<T>& t) {
 
 template <class T>
 bool isSmall(const GemmTask<T>& t) {
-  constexpr int64_t kTileCols = Vector<T>::kTileCols;
+  constexpr int64_t kTileCols = kTileColsOf<T>;
   if (t.a.pack != nullptr || t.b.pack != nullptr || t.c == nullptr) return false;
   const int64_t panels = (t.n - directCols(t) + kTileCols - 1) / kTileCols;
   return panels * kTileCols * t.k * int64_t{sizeof(T)} <= kSmallBytes &&
@@ -40,7 +40,7 @@ template <class T>
 void addTile(T* to, int64_t ld, const T* tile, int64_t rows, int64_t cols, T beta) {
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < cols; ++j) {
-      const T value = tile[i * Vector<T>::kTileCols + j];
+      const T value = tile[i * kTileColsOf<T> + j];
       to[i * ld + j] = beta == T(0) ? value : value + beta * to[i * ld + j];
     }
   }
@@ -49,7 +49,7 @@ void addTile(T* to, int64_t ld, const T* tile, int64_t rows, int64_t cols, T bet
 // A is read as it lies, and B as far as possible: what remains is packed.
 template <class T>
 void multiplySmall(const GemmTask<T>& t, int64_t threads) {
-  constexpr int64_t kLanes = Vector<T>::kLanes, kTileCols = Vector<T>::kTileCols;
+  constexpr int64_t kLanes = Vector<T>::kLanes, kTileCols = kTileColsOf<T>;
   alignas(64) T packed[kSmallBytes / sizeof(T)];
   const int64_t direct = directCols(t);
   T* panel = packed;

@@ -89,7 +89,8 @@ void* HostAllocator::allocate(uint64_t bytes, uint64_t* note) {
 void HostAllocator::release(void* address, uint64_t note) {
   if (note >= kClasses) {  // a mapping: the note is its size
     used_bytes_ -= note;
-    cached_large_.emplace(note, address);
+    // Before its equals, so that the next to be handed out is the one whose lines are still in the caches.
+    cached_large_.emplace_hint(cached_large_.lower_bound(note), note, address);
     cached_large_bytes_ += note;
     return;
   }

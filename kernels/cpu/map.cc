@@ -26,6 +26,29 @@ struct View {
 
   bool isDirect(int64_t rows, int64_t cols) const { return stored == computed && isRun(rows, cols); }
   bool isRun(int64_t rows, int64_t cols) const { return (col_stride == 1 || cols == 1) && (rows == 1 || row_stride == cols); }
+  bool isOne(int64_t rows, int64_t cols) const {
+    return stored == computed && (col_stride == 0 || cols == 1) && (row_stride == 0 || rows == 1);
+  }
+};
+
+// The dimensions outside the two innermost ones.
+struct Batches {
+  const int32_t* layout;
+  int ndim, operand_count;
+
+  int64_t count() const {
+    int64_t batches = 1;
+    for (int dim = 0; dim < ndim - 2; ++dim) batches *= layout[dim];
+    return batches;
+  }
+  // Where each operand's elements of a batch begin.
+  void start(int64_t batch, int64_t* starts) const {
+    for (int k = 0; k < operand_count; ++k) starts[k] = 0;
+    for (int dim = ndim - 3; dim >= 0; --dim) {
+      for (int k = 0; k < operand_count; ++k) starts[k] += batch % layout[dim] * layout[(k + 1) * ndim + dim];
+      batch /= layout[dim];
+    }
+  }
 };
 
 // How the two innermost dimensions are cut.
@@ -65,12 +88,18 @@ void store(const View& v, char* to, int64_t rows, int64_t cols, const char* buff
 
 void runTile(const BlockMap& map, const View* views, const int64_t* offsets, int64_t rows, int64_t cols, Buffers& buffers) {
   void* at[kMaxOperands];
+  BlockKernel kernel = map.kernel;
   char* const out = views[0].data + offsets[0];
   const bool direct = views[0].isDirect(rows, cols) && !views[0].is_streamed;
   for (int k = map.operand_count - 1; k > 0; --k) {
     const View& v = views[k];
     char* from = v.data + offsets[k];
     if (v.isDirect(rows, cols) && map.kernel != nullptr) {
+      at[k] = from;
+      continue;
+    }
+    if (kernel == map.kernel && map.one_of[k] != nullptr && v.isOne(rows, cols)) {
+      kernel = map.one_of[k];
       at[k] = from;
       continue;
     }
@@ -88,23 +117,32 @@ void runTile(const BlockMap& map, const View* views, const int64_t* offsets, int
     return;
   }
   at[0] = direct ? out : buffers.computed[0];
-  map.kernel(map.body, rows * cols, at);
+  kernel(map.body, rows * cols, at);
   if (!direct) store(views[0], out, rows, cols, buffers.computed[0], buffers.raw);
 }
 
-Tiling chooseTiling(const BlockMap& map, const View* views, int64_t rows, int64_t cols) {
-  bool direct = map.kernel != nullptr && !views[0].is_streamed, transposed = false;
+// The kernel for tiles whose operands are all read and written where they are; null: some pass through a buffer.
+BlockKernel directKernel(const BlockMap& map, const View* views, int64_t rows, int64_t cols) {
+  if (views[0].is_streamed) return nullptr;
+  BlockKernel kernel = map.kernel;
   for (int k = 0; k < map.operand_count; ++k) {
-    direct &= views[k].isDirect(1, cols);
-    transposed |= views[k].row_stride == 1 && views[k].col_stride > 1 && rows > 1;
+    if (views[k].isDirect(rows, cols)) continue;
+    if (kernel != map.kernel || map.one_of[k] == nullptr || !views[k].isOne(rows, cols)) return nullptr;
+    kernel = map.one_of[k];
   }
+  return kernel;
+}
+
+Tiling chooseTiling(const BlockMap& map, const View* views, int64_t rows, int64_t cols) {
+  bool transposed = false;
+  for (int k = 0; k < map.operand_count; ++k) transposed |= views[k].row_stride == 1 && views[k].col_stride > 1 && rows > 1;
   Tiling t{rows, cols, 1, cols, 0, 0};
   if (transposed) {
     const int64_t wanted = views[0].col_stride == 1 ? kLongSide : kShortSide;
     t.tile_rows = least(rows, cols < kShortSide ? kTileElements / cols : wanted);
     t.tile_cols = least(cols, kTileElements / t.tile_rows);
   } else if (cols >= kTileElements / 4) {
-    t.tile_cols = direct ? least(cols, 8 * kTileElements) : least(cols, kTileElements);
+    t.tile_cols = least(cols, directKernel(map, views, 1, cols) != nullptr ? 8 * kTileElements : kTileElements);
   } else {
     t.tile_rows = least(rows, kTileElements / cols);
   }
@@ -130,16 +168,21 @@ bool runContiguous(const BlockMap& map, int64_t count) {
 }
 
 // Rows whose operands are all read and written where they are: one call each, and nothing else.
-bool runRows(const BlockMap& map, const View* views, int64_t rows, int64_t cols) {
-  if (map.kernel == nullptr || views[0].is_streamed || cols < kTileElements / 4 || cols > 8 * kTileElements) return false;
-  for (int k = 0; k < map.operand_count; ++k) {
-    if (!views[k].isDirect(1, cols)) return false;
-  }
-  parallelFor(rows, kGrain / cols + 1, [&](int64_t begin, int64_t end) {
+bool runRows(const BlockMap& map, const View* views, const Batches& batches, int64_t rows, int64_t cols) {
+  if (cols < kTileElements / 4 || cols > 8 * kTileElements) return false;
+  const BlockKernel kernel = directKernel(map, views, 1, cols);
+  if (kernel == nullptr) return false;
+  parallelFor(batches.count() * rows, kGrain / cols + 1, [&](int64_t begin, int64_t end) {
     void* at[kMaxOperands];
-    for (int64_t row = begin; row < end; ++row) {
-      for (int k = 0; k < map.operand_count; ++k) at[k] = views[k].data + row * views[k].row_stride * views[k].bytes;
-      map.kernel(map.body, cols, at);
+    int64_t starts[kMaxOperands];
+    for (int64_t first = begin, last; first < end; first = last) {
+      const int64_t batch = first / rows;
+      last = least(end, (batch + 1) * rows);
+      batches.start(batch, starts);
+      for (int64_t row = first - batch * rows; row < last - batch * rows; ++row) {
+        for (int k = 0; k < map.operand_count; ++k) at[k] = views[k].data + (starts[k] + row * views[k].row_stride) * views[k].bytes;
+        kernel(map.body, cols, at);
+      }
     }
   });
   return true;
@@ -153,7 +196,6 @@ int32_t mapBlocks(const BlockMap& map, double element_count, const int32_t* layo
   for (int dim = 0; dim < ndim; ++dim) count *= layout[dim];
   const bool is_large = count * kDtypeBytes[map.operands[0].dtype] >= kStreamBytes;
   if (ndim == 0 && !is_large && runContiguous(map, contiguous_count)) return AX_OK;
-  const auto size = [&](int dim) { return int64_t{layout[dim]}; };
   const auto stride = [&](int k, int dim) { return int64_t{layout[(k + 1) * ndim + dim]}; };
   View views[kMaxOperands];
   for (int k = 0; k < map.operand_count; ++k) {
@@ -162,25 +204,16 @@ int32_t mapBlocks(const BlockMap& map, double element_count, const int32_t* layo
                 ndim > 1 ? stride(k, ndim - 2) : 0,       ndim > 0 ? stride(k, ndim - 1) : 1, false};
   }
   views[0].is_streamed = is_large && views[0].col_stride == 1;
-  int64_t batches = 1;
-  for (int dim = 0; dim < ndim - 2; ++dim) batches *= size(dim);
-  const int64_t rows = ndim > 1 ? size(ndim - 2) : 1, cols = ndim > 0 ? size(ndim - 1) : contiguous_count;
+  const Batches batches{layout, ndim, map.operand_count};
+  const int64_t rows = ndim > 1 ? layout[ndim - 2] : 1, cols = ndim > 0 ? layout[ndim - 1] : contiguous_count;
   if (count == 0) return AX_OK;
-  if (batches == 1 && runRows(map, views, rows, cols)) return AX_OK;
+  if (runRows(map, views, batches, rows, cols)) return AX_OK;
   const Tiling t = chooseTiling(map, views, rows, cols);
-  parallelFor(batches * t.row_tiles * t.col_tiles, kGrain / (t.tile_rows * t.tile_cols) + 1, [&](int64_t begin, int64_t end) {
+  parallelFor(batches.count() * t.row_tiles * t.col_tiles, kGrain / (t.tile_rows * t.tile_cols) + 1, [&](int64_t begin, int64_t end) {
     Buffers buffers;
     int64_t col = begin % t.col_tiles * t.tile_cols, row = begin / t.col_tiles % t.row_tiles * t.tile_rows;
     int64_t batch = begin / t.col_tiles / t.row_tiles, starts[kMaxOperands], offsets[kMaxOperands];
-    const auto startBatch = [&] {
-      int64_t rest = batch;
-      for (int k = 0; k < map.operand_count; ++k) starts[k] = 0;
-      for (int dim = ndim - 3; dim >= 0; --dim) {
-        for (int k = 0; k < map.operand_count; ++k) starts[k] += rest % size(dim) * stride(k, dim);
-        rest /= size(dim);
-      }
-    };
-    startBatch();
+    batches.start(batch, starts);
     for (int64_t tile = begin; tile < end; ++tile) {
       for (int k = 0; k < map.operand_count; ++k) {
         offsets[k] = (starts[k] + row * views[k].row_stride + col * views[k].col_stride) * views[k].bytes;
@@ -192,8 +225,7 @@ int32_t mapBlocks(const BlockMap& map, double element_count, const int32_t* layo
       row += t.tile_rows;
       if (row < rows) continue;
       row = 0;
-      ++batch;
-      startBatch();
+      batches.start(++batch, starts);
     }
     if (views[0].is_streamed) endStream();
   });

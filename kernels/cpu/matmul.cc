@@ -121,7 +121,7 @@ void product(const ProductShape& s, const ProductOperands<S>& p, int32_t epilogu
     if constexpr (std::is_same_v<S, BFloat16>) {
       if (multipliesPairs()) {
         const GemmLines<BFloat16Pair> pairs_a{packPairs<kTileRows>, &left, nullptr, 0, false};
-        const GemmLines<BFloat16Pair> pairs_b{packPairs<Vector<BFloat16Pair>::kTileCols>, &right, nullptr, 0, false};
+        const GemmLines<BFloat16Pair> pairs_b{packPairs<kTileColsOf<BFloat16Pair>>, &right, nullptr, 0, false};
         const int64_t k = (static_cast<int64_t>(s.k) + 1) / 2;
         runGemm<BFloat16Pair>({s.m, s.n, k, pairs_a, pairs_b, nullptr, s.ldc, alpha, 0, task.finish, &e}, parallel);
         return;
@@ -129,7 +129,7 @@ void product(const ProductShape& s, const ProductOperands<S>& p, int32_t epilogu
     }
 #endif
     task.a = {packWide<S, kTileRows>, &left, nullptr, 0, false};
-    task.b = {packWide<S, Vector<float>::kTileCols>, &right, nullptr, 0, false};
+    task.b = {packWide<S, kTileColsOf<float>>, &right, nullptr, 0, false};
   } else {
     task.a = {nullptr, nullptr, left.x, left.ld, left.contiguous};
     task.b = {nullptr, nullptr, right.x, right.ld, right.contiguous};

@@ -18,9 +18,10 @@ namespace ax {
 namespace {
 
 constexpr int kMaxThreads = 1024;
-// A worker that ran out of work looks for more for some microseconds before it sleeps: waking a sleeping thread costs more than
-// most operations. The caller at the end of runParts() spins longer, as the last parts are about to finish.
-constexpr int kWorkerSpins = 2000;
+// A worker that ran out of work looks for more for a fraction of a millisecond before it sleeps: the next operation of a training step
+// is nearly always there by then, and waking a sleeping thread costs more than most operations. The caller waits at the end of
+// runParts() for the last parts only.
+constexpr int kWorkerSpins = 20000;
 constexpr int kCallerSpins = 4000;
 
 // The processors that the control group's quota pays for, rounded up; INT_MAX without a quota.

@@ -85,6 +85,21 @@ int32_t update(LiveCall& live, const double* numbers, cudaGraphExec_t graph) {
   return AX_OK;
 }
 
+// What hw::launch() calls once a step was recorded.
+cudaError_t launchKernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, hw::Arguments arguments) {
+  ThreadState& state = t_state;
+  if (state.updating != nullptr) {
+    if (state.next_node == state.updating->nodes.size()) return cudaErrorInvalidValue;
+    return hw::setKernelNode(state.updating_graph, state.updating->nodes[state.next_node++], kernel, grid, block, shared_bytes, arguments);
+  }
+  const cudaError_t error = hw::enqueueKernel(kernel, grid, block, shared_bytes, stream, arguments);
+  if (state.open == nullptr || error != cudaSuccess) return error;
+  cudaGraphNode_t node;
+  const cudaError_t answer = hw::lastCapturedNode(stream, &node);
+  if (answer == cudaSuccess) state.open->nodes.push_back(node);
+  return answer;
+}
+
 // Destroys what a recording holds; its memory is common again.
 void dispose(Recording& recording) {
   if (recording.graph != nullptr) cudaGraphExecDestroy(recording.graph);  // a running one is destroyed when it ends
@@ -131,29 +146,12 @@ int32_t recordRandom(const RandomKey& key, std::function<int32_t(const RandomKey
 
 using namespace ax;
 
-namespace hw {
-
-cudaError_t launchKernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, const Arguments& arguments) {
-  ThreadState& state = t_state;
-  if (state.updating != nullptr) {
-    if (state.next_node == state.updating->nodes.size()) return cudaErrorInvalidValue;
-    return setKernelNode(state.updating_graph, state.updating->nodes[state.next_node++], kernel, grid, block, shared_bytes, arguments);
-  }
-  const cudaError_t error = enqueueKernel(kernel, grid, block, shared_bytes, stream, arguments);
-  if (state.open == nullptr || error != cudaSuccess) return error;
-  cudaGraphNode_t node;
-  const cudaError_t answer = lastCapturedNode(stream, &node);
-  if (answer == cudaSuccess) state.open->nodes.push_back(node);
-  return answer;
-}
-
-}  // namespace hw
-
 int32_t ax_graph_begin(int32_t device_index) {
   if (isRecording()) return fail(AX_ERROR_CAPTURE, "this thread records a step already");
   Device* device;
   AX_TRY(deviceAt(device_index, &device));
   checkEachDevice();
+  hw::launch_function = launchKernel;
   auto recording = std::make_unique<Recording>();
   recording->device = device;
   // Other threads may allocate and wait meanwhile; this one does neither.

@@ -56,15 +56,15 @@ inline cudaError_t lastCapturedNode(cudaStream_t stream, cudaGraphNode_t* node) 
   return cudaSuccess;
 }
 
-// What launch() calls: enqueues a kernel, or gives a node of a recorded graph new arguments. In cuda/recording.cu.
-cudaError_t launchKernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, const Arguments& arguments);
+// What launch() calls. Who records graphs puts a function of its own here, which may give a node of a graph new arguments instead.
+inline cudaError_t (*launch_function)(const void*, dim3, dim3, size_t, cudaStream_t, Arguments) = enqueueKernel;
 
 template <class... Parameters, class... Arguments_>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
                    const Arguments_&... arguments) {
   return [&](std::decay_t<Parameters>... values) {
     void* pointers[sizeof...(values) + 1] = {const_cast<void*>(static_cast<const void*>(&values))...};
-    return launchKernel(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream, pointers);
+    return launch_function(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream, pointers);
   }(static_cast<Parameters>(arguments)...);
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "common/backend.h"
+#include "common/floating.h"
 
 namespace ax {
 inline namespace AX_ISA {
@@ -158,12 +159,6 @@ int32_t checkSettings(const BatchNormSettings& s) {
   return fail(AX_ERROR_ARGUMENT, "sizes must not be negative");
 }
 
-// An optional operand: id 0 stays null.
-template <class T>
-int32_t atIfGiven(uint32_t id, double offset, double count, int32_t dtype, T** address) {
-  return id == 0 ? AX_OK : at(id, offset, count, dtype, address);
-}
-
 template <class T>
 int32_t forward(int32_t dtype, uint32_t out, double oo, uint32_t statistics, uint32_t running_mean, double mo, uint32_t running_var,
                 double vo, uint32_t x, double xo, uint32_t weight, double wo, uint32_t bias, double bo, const BatchNormSettings& s) {
@@ -211,16 +206,10 @@ int32_t backward(int32_t dtype, uint32_t out, double oo, uint32_t weight_out, do
 using namespace ax;
 
 // Calls the instance for the dtype; returns from the function.
-#define AX_BATCH_NORM(run, ...)                                                             \
-  const BatchNormSettings& s = *static_cast<const BatchNormSettings*>(settings);            \
-  AX_TRY(checkSettings(s));                                                                 \
-  switch (dtype) {                                                                          \
-    case AX_FLOAT32: return run<float>(__VA_ARGS__);                                        \
-    case AX_FLOAT64: return run<double>(__VA_ARGS__);                                       \
-    case AX_BFLOAT16: return run<BFloat16>(__VA_ARGS__);                                    \
-    case AX_FLOAT16: return run<Float16>(__VA_ARGS__);                                      \
-  }                                                                                         \
-  return fail(AX_ERROR_UNSUPPORTED, "batch_norm is not available for dtype %d", dtype)
+#define AX_BATCH_NORM(run, ...)                                                  \
+  const BatchNormSettings& s = *static_cast<const BatchNormSettings*>(settings); \
+  AX_TRY(checkSettings(s));                                                      \
+  AX_BY_FLOATING("batch_norm", dtype, run, __VA_ARGS__)
 
 int32_t ax_batch_norm_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t statistics, uint32_t running_mean,
                               double running_mean_offset, uint32_t running_var, double running_var_offset, uint32_t x,

@@ -90,6 +90,7 @@ template <class F, class C> using CompareBody = AnyCompare<C>;
 #else
 template <class F, class C>
 struct UnaryBody {
+  static constexpr bool kIsLight = maths::kIsLight<F>;
   int32_t op;
   C alpha, beta;
   AX_HD C operator()(C x) const { return F::template apply<C>(x, alpha, beta); }
@@ -97,6 +98,7 @@ struct UnaryBody {
 
 template <class F, class C>
 struct BinaryBody {
+  static constexpr bool kIsLight = maths::kIsLight<F>;
   int32_t op;
   C alpha, beta;
   AX_HD C operator()(C a, C b) const { return F::template apply<C>(a, b, alpha, beta); }

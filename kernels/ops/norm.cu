@@ -129,8 +129,8 @@ int32_t forward(int32_t kind, int32_t dtype, uint32_t out, double oo, uint32_t s
   AX_TRY(at(out, oo, rows * cols, dtype, &body.out));
   AX_TRY(at(stats, 0, centred ? 2 * rows : rows, computeDtype(dtype), &body.stats));
   AX_TRY(at(x, xo, rows * cols, dtype, &body.x));
-  if (weight != 0) AX_TRY(at(weight, wo, cols, dtype, &body.weight));
-  if (bias != 0) AX_TRY(at(bias, bo, cols, dtype, &body.bias));
+  AX_TRY(atIfGiven(weight, wo, cols, dtype, &body.weight));
+  AX_TRY(atIfGiven(bias, bo, cols, dtype, &body.bias));
   return forEachRow<T>(body.rows, body.cols, body.cols, 4, body);
 }
 
@@ -143,14 +143,14 @@ int32_t backward(int32_t kind, int32_t dtype, uint32_t out, double oo, uint32_t 
   AX_TRY(checkKind(kind));
   if (body.splits < 1) return fail(AX_ERROR_ARGUMENT, "splits must be at least 1, got %g", splits);
   const int32_t compute = computeDtype(dtype);
-  if (out != 0) AX_TRY(at(out, oo, rows * cols, dtype, &body.out));
+  AX_TRY(atIfGiven(out, oo, rows * cols, dtype, &body.out));
   if (sums != 0) {
     AX_TRY(at(sums, 0, (centred ? 2 : 1) * splits * cols, compute, &body.weight_sums));
     if (centred) body.bias_sums = body.weight_sums + body.splits * body.cols;
   }
   AX_TRY(at(gradient, go, rows * cols, dtype, &body.gradient));
   AX_TRY(at(x, xo, rows * cols, dtype, &body.x));
-  if (weight != 0) AX_TRY(at(weight, wo, cols, dtype, &body.weight));
+  AX_TRY(atIfGiven(weight, wo, cols, dtype, &body.weight));
   AX_TRY(at(stats, 0, centred ? 2 * rows : rows, compute, &body.stats));
   return forEachRow<T>(body.splits, body.rows * body.cols / body.splits, body.cols, 4, body);
 }

@@ -31,7 +31,9 @@ struct NormBlocks {
     } else if (p == 1) {
       result = team.template sum<T>(size, [=](int64_t i) { return maths::Abs::apply<T>(static_cast<T>(v[i]), T(0), T(0)); });
     } else if (isinf(p)) {
+      const T nans = team.template sum<T>(size, [=](int64_t i) { return static_cast<T>(v[i]) != static_cast<T>(v[i]) ? T(1) : T(0); });
       result = team.template max<T>(size, T(0), [=](int64_t i) { return maths::Abs::apply<T>(static_cast<T>(v[i]), T(0), T(0)); });
+      if (nans > T(0)) result = static_cast<T>(NAN);  // max passes over them
     } else {
       const T exponent = static_cast<T>(p);
       result = team.template sum<T>(size, [=](int64_t i) { return pow(maths::Abs::apply<T>(static_cast<T>(v[i]), T(0), T(0)), exponent); });

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "common/backend.h"
+#include "common/floating.h"
 
 namespace ax {
 inline namespace AX_ISA {
@@ -336,16 +337,10 @@ int32_t averageBackward(int32_t dtype, uint32_t out, double oo, uint32_t gradien
 using namespace ax;
 
 // Reads the geometry and calls the instance for the dtype; returns from the function.
-#define AX_POOL(run, ...)                                \
-  PoolShape s;                                           \
-  AX_TRY(readShape(geometry, &s));                       \
-  switch (dtype) {                                       \
-    case AX_FLOAT32: return run<float>(__VA_ARGS__);     \
-    case AX_FLOAT64: return run<double>(__VA_ARGS__);    \
-    case AX_BFLOAT16: return run<BFloat16>(__VA_ARGS__); \
-    case AX_FLOAT16: return run<Float16>(__VA_ARGS__);   \
-  }                                                      \
-  return fail(AX_ERROR_UNSUPPORTED, "pooling is not available for dtype %d", dtype)
+#define AX_POOL(run, ...)          \
+  PoolShape s;                     \
+  AX_TRY(readShape(geometry, &s)); \
+  AX_BY_FLOATING("pooling", dtype, run, __VA_ARGS__)
 
 int32_t ax_max_pool_forward(int32_t dtype, uint32_t out, double out_offset, uint32_t indices, double indices_offset, uint32_t x,
                             double x_offset, const void* geometry) {

@@ -38,7 +38,7 @@ export type DistributedType = "NO" | "MULTI_CPU" | "MULTI_GPU";
  * const accelerator = new Accelerator();
  * const model = new nn.Linear(2, 1);
  * const [net, optimizer] = await accelerator.prepare(model, new optim.SGD(model.parameters()));
- * accelerator.backward(net.forward(ones([1, 2])).sum());
+ * accelerator.backward(net.forward(ones([1, 2], { device: accelerator.device })).sum());
  * optimizer.step();
  * await accelerator.end();
  * ```

@@ -240,28 +240,33 @@ export function capture<Inputs extends unknown[], Result>(
   }
   // `null`: the step has run with such inputs, so that all state that it needs exists.
   const graphs = new Map<string, Graph | null>();
+  let count = 0;
   const run = (...inputs: Inputs): Result => {
     const key = `${describeState(prepared)} ${describe(inputs)}`;
     const known = graphs.get(key);
     if (known === undefined) {
-      if (graphs.size === maxGraphs) {
-        throw new CaptureError(
-          `Cannot capture the step for ${
-            describe(inputs)
-          }: there are graphs of ${maxGraphs} other shapes already. Make the shapes equal ` +
-            `(dropLast, padding), or allow more with { maxGraphs }`,
-        );
-      }
       graphs.set(key, null);
       return step(...inputs);
     }
+    if (known === null && count === maxGraphs) {
+      throw new CaptureError(
+        `Cannot capture the step for ${
+          describe(inputs)
+        }: there are ${maxGraphs} graphs for other shapes already. Make the shapes ` +
+          `equal (dropLast, padding), or allow more with { maxGraphs }`,
+      );
+    }
     const graph = known ?? Graph.record(device, step as (...inputs: unknown[]) => unknown, inputs, prepared);
-    graphs.set(key, graph);
+    if (known === null) {
+      graphs.set(key, graph);
+      count++;
+    }
     return noGrad(() => graph.replay(inputs, known === null)) as Result;
   };
   const dispose = (): void => {
     for (const graph of graphs.values()) graph?.dispose();
     graphs.clear();
+    count = 0;
   };
   return Object.assign(run, { dispose, [Symbol.dispose]: dispose });
 }

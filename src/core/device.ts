@@ -13,8 +13,11 @@ export type DeviceName = "cpu" | "cuda" | `cuda:${number}`;
 
 /** One device; there is exactly one object for each, so devices compare with `===`. */
 export class Device {
+  /** What kind of processor it is. */
   readonly type: "cpu" | "cuda";
+  /** Which one of its kind, from 0. */
   readonly index: number;
+  /** @internal The native library that computes on it. */
   readonly library: Library;
 
   /** @internal Use {@link device}. */

@@ -7,21 +7,25 @@ export { CaptureError, LibraryError, NativeError, OutOfMemoryError } from "../..
 
 /** A tensor's shape does not fit the operation. */
 export class ShapeError extends TypeError {
+  /** Always `"ShapeError"`. */
   override readonly name = "ShapeError";
 }
 
 /** A tensor's dtype does not fit the operation. */
 export class DTypeError extends TypeError {
+  /** Always `"DTypeError"`. */
   override readonly name = "DTypeError";
 }
 
 /** Tensors are on different devices, or the device does not exist on this machine. */
 export class DeviceError extends TypeError {
+  /** Always `"DeviceError"`. */
   override readonly name = "DeviceError";
 }
 
 /** A tensor was used after its memory was released, or its graph after it was freed. */
 export class ReleasedError extends Error {
+  /** Always `"ReleasedError"`. */
   override readonly name = "ReleasedError";
 }
 
@@ -30,11 +34,13 @@ export class ReleasedError extends Error {
  * thing, or nothing requires a gradient.
  */
 export class AutogradError extends Error {
+  /** Always `"AutogradError"`. */
   override readonly name = "AutogradError";
 }
 
 /** A collective operation failed: a rank died, timed out, or called something else. */
 export class CollectiveError extends Error {
+  /** Always `"CollectiveError"`. */
   override readonly name = "CollectiveError";
   /** The rank that the failure is about, or -1 when it is not known. */
   readonly rank: number;
@@ -43,6 +49,7 @@ export class CollectiveError extends Error {
   /** The user's source line that made the call, or an empty string. */
   readonly callSite: string;
 
+  /** Takes the sentence to show, and what is known about the failure; `cause` is the error that led to it. */
   constructor(message: string, options: { rank: number; op: string; callSite?: string; cause?: unknown }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.rank = options.rank;
@@ -53,10 +60,12 @@ export class CollectiveError extends Error {
 
 /** A checkpoint or a weights file is missing, truncated or does not match. */
 export class CheckpointError extends Error {
+  /** Always `"CheckpointError"`. */
   override readonly name = "CheckpointError";
   /** The file or directory. */
   readonly path: string;
 
+  /** Takes the sentence to show and the file or directory it is about; `cause` is the error that led to it. */
   constructor(message: string, options: { path: string; cause?: unknown }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.path = options.path;
@@ -65,5 +74,6 @@ export class CheckpointError extends Error {
 
 /** Processes could not be started, or the environment that starts them is inconsistent. */
 export class LaunchError extends Error {
+  /** Always `"LaunchError"`. */
   override readonly name = "LaunchError";
 }

@@ -9,12 +9,14 @@ import type { Device } from "./device.ts";
 
 /** Storages and bytes of one category. */
 export interface CategoryStats {
+  /** How many blocks of memory. */
   storages: number;
+  /** Their sizes together. */
   bytes: number;
 }
 
 /** Memory of one device. */
-export interface MemoryStats {
+export interface AllocatorStats {
   /** Storages that are live. */
   liveStorages: number;
   /** Bytes of the live storages. */
@@ -39,7 +41,7 @@ const room = new Float64Array(AX.MEMORY_STATS);
 const REST = 5 + 2 * AX.MEMORY_CATEGORIES;
 
 /** Reads the statistics of a device. */
-export function readMemoryStats(device: Device): MemoryStats {
+export function readMemoryStats(device: Device): AllocatorStats {
   const library = device.library;
   check(library.ax_memory_stats(room, room.length, device.index), "ax_memory_stats", library);
   const category = (index: number): CategoryStats => ({ storages: room[5 + 2 * index], bytes: room[6 + 2 * index] });
@@ -64,7 +66,7 @@ export function readMemoryStats(device: Device): MemoryStats {
 }
 
 /** The statistics as a table of lines. */
-export function formatMemoryStats(stats: MemoryStats): string {
+export function formatMemoryStats(stats: AllocatorStats): string {
   const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   const lines = Object.entries(stats.categories)
     .filter(([, { storages }]) => storages > 0)

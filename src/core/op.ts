@@ -192,6 +192,29 @@ function deviceMismatch(op: string, a: Tensor, b: Tensor): DeviceError {
   );
 }
 
+/** Runs operations in other dtypes than those of their inputs: see src/autocast.ts. */
+export interface Autocast {
+  run<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor;
+}
+
+let autocast: Autocast | null = null;
+
+/** What runs operations now, or null when they run as they are. */
+export function currentAutocast(): Autocast | null {
+  return autocast;
+}
+
+/** Runs a function whose operations `next` runs. */
+export function withAutocast<T>(next: Autocast | null, fn: () => T): T {
+  const before = autocast;
+  autocast = next;
+  try {
+    return fn();
+  } finally {
+    autocast = before;
+  }
+}
+
 /**
  * Runs an operation: checks, computes, and records its node when a gradient must flow.
  *
@@ -199,6 +222,11 @@ function deviceMismatch(op: string, a: Tensor, b: Tensor): DeviceError {
  * @throws {ReleasedError} When an input was released.
  */
 export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor {
+  return autocast === null || insideBackward ? applyAsIs(op, inputs, attrs) : autocast.run(op, inputs, attrs);
+}
+
+/** The same without {@link Autocast}. */
+export function applyAsIs<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor {
   let recorded = false;
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i];

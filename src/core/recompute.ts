@@ -11,7 +11,7 @@
 import type { Tensor } from "../tensor.ts";
 import { AutogradError } from "./errors.ts";
 import { checkUnchanged, type SavedHolder, type SavedSource, saveTo, withRecorder } from "./node.ts";
-import { runForward, viewOf } from "./op.ts";
+import { type Autocast, currentAutocast, runForward, viewOf, withAutocast } from "./op.ts";
 import { getRandomState, type RandomState, setRandomState } from "./random.ts";
 import { endScope, enterScope } from "./scope.ts";
 import { clock } from "./version.ts";
@@ -32,6 +32,7 @@ function differs(): AutogradError {
 export class Recomputation implements SavedSource, SavedHolder {
   readonly #forward: (inputs: readonly Tensor[]) => unknown;
   readonly #random: RandomState;
+  readonly #autocast: Autocast | null;
   readonly #holders: SavedHolder[] = [];
   /** Holders that may still ask. */
   #waiting = 0;
@@ -47,6 +48,7 @@ export class Recomputation implements SavedSource, SavedHolder {
   constructor(forward: (inputs: readonly Tensor[]) => unknown, inputs: Tensor[]) {
     this.#forward = forward;
     this.#random = getRandomState();
+    this.#autocast = currentAutocast();
     saveTo(this, inputs);
   }
 
@@ -90,11 +92,12 @@ export class Recomputation implements SavedSource, SavedHolder {
         if (next === holders.length) throw COMPLETE;
       }, () =>
         runForward(() =>
-          this.#forward(this.#inputs.map((x) => {
-            const input = viewOf(x, x.shape, x.strides, x.offset, "checkpoint");
-            input.requiresGrad = x.requiresGrad;
-            return input;
-          }))
+          withAutocast(this.#autocast, () =>
+            this.#forward(this.#inputs.map((x) => {
+              const input = viewOf(x, x.shape, x.strides, x.offset, "checkpoint");
+              input.requiresGrad = x.requiresGrad;
+              return input;
+            })))
         ));
       throw differs();
     } catch (error) {

@@ -12,9 +12,13 @@ import { flushReleases } from "./storage.ts";
 export class Scope {
   /** For error messages: what ended when the tensors were released, for example `the training step`. */
   readonly label: string;
+  /** The scope that it is inside of, which what it keeps moves to. */
   readonly parent: Scope | undefined;
+  /** What is released at its end. */
   readonly tensors: Tensor[] = [];
+  /** @internal The graph nodes that are cut at its end. */
   readonly nodes: Node[] = [];
+  /** Whether it has ended. */
   ended = false;
 
   /** @internal Use {@link enterScope}. */

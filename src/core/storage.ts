@@ -60,6 +60,22 @@ interface Reclaimable {
   readonly bytes: number;
 }
 
+/** Small storages that belong to no scope wait here to be registered: most of them are disposed of before that would pay off. */
+const YOUNG = 64;
+const YOUNG_BYTES = 1 << 14;
+const young: Storage[] = [];
+let isRegistrationQueued = false;
+
+function registerYoung(): void {
+  for (const storage of young) storage.register();
+  young.length = 0;
+}
+
+function endJob(): void {
+  isRegistrationQueued = false;
+  registerYoung();
+}
+
 let reclaimedCount = 0;
 
 const collector = new FinalizationRegistry<Reclaimable>((held) => {
@@ -119,9 +135,22 @@ export class Storage implements Versioned {
     releaseLater(this.device, this.id, this.bytes);
   }
 
-  /** Hands the storage to the garbage collector: for memory that belongs to no scope. */
+  /**
+   * Hands the storage to the garbage collector: for memory that belongs to no scope. Small ones at the end of the current job, or as soon
+   * as there are many.
+   */
   manage(): void {
     if (this.#owner !== null || this.#reclaimable !== undefined) return;
+    if (this.bytes > YOUNG_BYTES) return this.register();
+    if (young.push(this) === YOUNG) registerYoung();
+    if (isRegistrationQueued) return;
+    isRegistrationQueued = true;
+    queueMicrotask(endJob);
+  }
+
+  /** @internal What `manage` puts off. */
+  register(): void {
+    if (this.#reclaimable !== undefined || this.references <= 0) return;
     this.#reclaimable = { id: this.id, device: this.device, bytes: this.bytes };
     collector.register(this, this.#reclaimable);
   }

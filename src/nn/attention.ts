@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { isFloating } from "../core/dtype.ts";
-import { DTypeError, ShapeError } from "../core/errors.ts";
+import { ShapeError } from "../core/errors.ts";
+import { currentAutocast } from "../core/op.ts";
 import { broadcastShapes, formatShape, sameShape, type Shape, sizeOf } from "../core/shape.ts";
-import { attention, type AttentionInputs } from "../ops/attention.ts";
+import { attention, type AttentionInputs, checkAttentionDTypes } from "../ops/attention.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** Options of {@link scaledDotProductAttention}. */
@@ -28,18 +28,6 @@ export interface AttentionOptions {
 
 const ACTION = "Cannot compute attention";
 const JOIN = "attend with batches of";
-
-function checkDTypes(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null): void {
-  if (!isFloating(q.dtype) || k.dtype !== q.dtype || v.dtype !== q.dtype) {
-    throw new DTypeError(
-      `${ACTION}: query, key and value must have one floating dtype, got ${q.dtype}, ${k.dtype} and ${v.dtype}. ` +
-        `Convert them with .to({ dtype })`,
-    );
-  }
-  const isSmall = q.dtype === "bfloat16" || q.dtype === "float16";
-  if (mask === null || mask.dtype === "bool" || mask.dtype === q.dtype || (isSmall && mask.dtype === "float32")) return;
-  throw new DTypeError(`${ACTION}: the mask must be bool or ${q.dtype} as the query, got ${mask.dtype}`);
-}
 
 function checkShapes(q: Shape, k: Shape, v: Shape): void {
   const shapes = `query ${formatShape(q)}, key ${formatShape(k)} and value ${formatShape(v)}`;
@@ -134,7 +122,8 @@ export function scaledDotProductAttention(
   value: Tensor,
   { mask = null, isCausal = false, scale, dropoutP = 0, enableGqa = false }: AttentionOptions = {},
 ): Tensor {
-  checkDTypes(query, key, value, mask);
+  // autocast() converts them when the operation runs, which checks them again.
+  if (currentAutocast() === null) checkAttentionDTypes(query, key, value, mask);
   checkShapes(query.shape, key.shape, value.shape);
   if (!(dropoutP >= 0 && dropoutP <= 1)) {
     throw new RangeError(`${ACTION} with dropoutP = ${dropoutP}: it must be in [0, 1]`);

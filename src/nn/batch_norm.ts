@@ -93,12 +93,23 @@ abstract class BatchNorm extends Module {
  * ```
  */
 export class BatchNorm1d extends BatchNorm {
+  /** @internal */
   static override readonly isSingleOp = true;
 
+  /**
+   * Takes the number of features, which are dimension 1 of an input.
+   *
+   * @throws {RangeError} When `numFeatures` is not a positive integer.
+   */
   constructor(numFeatures: number, options: BatchNormModuleOptions = {}) {
     super(numFeatures, options);
   }
 
+  /**
+   * Refuses images.
+   *
+   * @throws {ShapeError} When the input has neither two nor three dimensions.
+   */
   protected override checkInput(x: Tensor): void {
     if (x.shape.length === 2 || x.shape.length === 3) return;
     throw new ShapeError(
@@ -121,12 +132,23 @@ export class BatchNorm1d extends BatchNorm {
  * ```
  */
 export class BatchNorm2d extends BatchNorm {
+  /** @internal */
   static override readonly isSingleOp = true;
 
+  /**
+   * Takes the number of features, which are dimension 1 of an input.
+   *
+   * @throws {RangeError} When `numFeatures` is not a positive integer.
+   */
   constructor(numFeatures: number, options: BatchNormModuleOptions = {}) {
     super(numFeatures, options);
   }
 
+  /**
+   * Refuses what is no batch of images.
+   *
+   * @throws {ShapeError} When the input does not have four dimensions.
+   */
   protected override checkInput(x: Tensor): void {
     if (x.shape.length === 4) return;
     throw new ShapeError(

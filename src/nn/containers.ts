@@ -100,6 +100,7 @@ function fused(module: Module, next: Module | undefined, x: Tensor): Tensor | nu
  * normalisation and the ReLU behind it, unless one of them has hooks. Names of parameters count the modules from 0.
  */
 export class Sequential extends ModuleSequence<Module> {
+  /** Runs the modules in the order in which they are given; none gives its input back. */
   constructor(...modules: Module[]) {
     super(modules);
   }
@@ -109,6 +110,7 @@ export class Sequential extends ModuleSequence<Module> {
     return new Sequential(...this.list.slice(start, end));
   }
 
+  /** Passes the input through all modules, each taking what the one before returns. */
   override forward(x: Tensor): Tensor {
     const modules = this.list;
     let out = x;
@@ -128,6 +130,7 @@ export class Sequential extends ModuleSequence<Module> {
 
 /** A list of modules for a `forward` of yours to call. */
 export class ModuleList<T extends Module = Module> extends ModuleSequence<T> {
+  /** Takes the modules in order; they may also be appended later. */
   constructor(modules: Iterable<T> = []) {
     super(modules);
   }
@@ -137,7 +140,11 @@ export class ModuleList<T extends Module = Module> extends ModuleSequence<T> {
     return new ModuleList(this.list.slice(start, end));
   }
 
-  /** @throws {TypeError} Always: a list has no order of computation. Call its modules from your own `forward`. */
+  /**
+   * Refuses to run.
+   *
+   * @throws {TypeError} Always: a list has no order of computation. Call its modules from your own `forward`.
+   */
   override forward(): never {
     throw new TypeError("Cannot call forward() of a ModuleList: call its modules from your own forward()");
   }
@@ -158,6 +165,7 @@ export class ModuleList<T extends Module = Module> extends ModuleSequence<T> {
 export class ModuleDict<T extends Module = Module> extends Module implements Iterable<[string, T]> {
   readonly #modules = new Map<string, T>();
 
+  /** Takes modules as an object or as pairs of name and module. */
   constructor(modules: Readonly<Record<string, T>> | Iterable<readonly [string, T]> = {}) {
     super();
     this.update(modules);
@@ -193,6 +201,7 @@ export class ModuleDict<T extends Module = Module> extends Module implements Ite
     return this.#modules.get(name);
   }
 
+  /** Whether there is a module of that name. */
   has(name: string): boolean {
     return this.#modules.has(name);
   }
@@ -202,10 +211,12 @@ export class ModuleDict<T extends Module = Module> extends Module implements Ite
     return this.#modules.delete(name);
   }
 
+  /** The names in order. */
   keys(): Iterator<string> & Iterable<string> {
     return this.#modules.keys();
   }
 
+  /** The modules in order. */
   values(): Iterator<T> & Iterable<T> {
     return this.#modules.values();
   }
@@ -215,11 +226,16 @@ export class ModuleDict<T extends Module = Module> extends Module implements Ite
     return this.#modules.entries();
   }
 
+  /** The modules with the names that they have here, which the names of their parameters begin with. */
   override *namedChildren(): Generator<[string, Module]> {
     yield* this.#modules;
   }
 
-  /** @throws {TypeError} Always: a dict has no order of computation. Call its modules from your own `forward`. */
+  /**
+   * Refuses to run.
+   *
+   * @throws {TypeError} Always: a dict has no order of computation. Call its modules from your own `forward`.
+   */
   override forward(): never {
     throw new TypeError("Cannot call forward() of a ModuleDict: call its modules from your own forward()");
   }
@@ -229,6 +245,7 @@ export class ModuleDict<T extends Module = Module> extends Module implements Ite
 export class ParameterList extends Module implements Iterable<Parameter> {
   readonly #parameters: Parameter[] = [];
 
+  /** Takes parameters in order; a tensor that is none becomes one. */
   constructor(values: Iterable<Tensor> = []) {
     super();
     this.extend(values);
@@ -264,7 +281,11 @@ export class ParameterList extends Module implements Iterable<Parameter> {
     return this.#parameters.values();
   }
 
-  /** @throws {TypeError} Always: use the parameters in your own `forward`. */
+  /**
+   * Refuses to run.
+   *
+   * @throws {TypeError} Always: use the parameters in your own `forward`.
+   */
   override forward(): never {
     throw new TypeError("Cannot call forward() of a ParameterList: use its parameters in your own forward()");
   }

@@ -81,8 +81,14 @@ abstract class Convolution extends Module {
  * ```
  */
 export class Conv1d extends Convolution {
+  /** @internal */
   static override readonly isSingleOp = true;
 
+  /**
+   * Takes the numbers of channels, the size of the kernel and how it moves; `weight` and `bias` start uniform as in PyTorch.
+   *
+   * @throws {RangeError} When a size is not a positive integer, or the groups do not divide both numbers of channels.
+   */
   constructor(inChannels: number, outChannels: number, options: ConvModuleOptions<number>) {
     super(1, inChannels, outChannels, options);
   }
@@ -101,8 +107,14 @@ export class Conv1d extends Convolution {
  * ```
  */
 export class Conv2d extends Convolution {
+  /** @internal */
   static override readonly isSingleOp = true;
 
+  /**
+   * Takes the numbers of channels, the size of the kernel and how it moves; `weight` and `bias` start uniform as in PyTorch.
+   *
+   * @throws {RangeError} When a size is not a positive integer, or the groups do not divide both numbers of channels.
+   */
   constructor(inChannels: number, outChannels: number, options: ConvModuleOptions<Pair>) {
     super(2, inChannels, outChannels, options);
   }

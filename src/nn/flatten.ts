@@ -17,6 +17,7 @@ import { Module } from "./module.ts";
  * ```
  */
 export class Flatten extends Module {
+  /** @internal */
   static override readonly isSingleOp = true;
   readonly #startDim: number;
   readonly #endDim: number;
@@ -28,6 +29,7 @@ export class Flatten extends Module {
     this.#endDim = endDim;
   }
 
+  /** A view where the memory allows it, else a copy. */
   override forward(x: Tensor): Tensor {
     return x.flatten(this.#startDim, this.#endDim);
   }
@@ -35,7 +37,9 @@ export class Flatten extends Module {
 
 /** Returns its input, as `torch.nn.Identity`. */
 export class Identity extends Module {
+  /** @internal */
   static override readonly isSingleOp = true;
+  /** The input itself. */
   override forward(x: Tensor): Tensor {
     return x;
   }

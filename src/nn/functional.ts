@@ -128,3 +128,4 @@ export function rmsNorm(
 }
 
 export { type AttentionOptions, scaledDotProductAttention } from "./attention.ts";
+export { groupNorm, type GroupNormOptions } from "./group_norm.ts";

@@ -79,6 +79,7 @@ export interface WithIndices {
  * @throws {RangeError} When an option is not a size, or padding is more than half a window.
  */
 export function maxPool1d(x: Tensor, kernelSize: number, options: MaxPoolOptions & WithIndices): [Tensor, Tensor];
+/** Maximum of windows over (batch, channels, length), without their positions. */
 export function maxPool1d(x: Tensor, kernelSize: number, options?: MaxPoolOptions & { returnIndices?: false }): Tensor;
 export function maxPool1d(
   x: Tensor,
@@ -109,6 +110,7 @@ export function maxPool1d(
  * ```
  */
 export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPoolOptions & WithIndices): [Tensor, Tensor];
+/** Maximum of windows over (batch, channels, height, width), without their positions. */
 export function maxPool2d(x: Tensor, kernelSize: Pair, options?: MaxPoolOptions & { returnIndices?: false }): Tensor;
 export function maxPool2d(
   x: Tensor,

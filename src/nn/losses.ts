@@ -26,6 +26,7 @@ abstract class Loss<Options> extends Module {
 
 /** Mean squared error: {@link functions.mseLoss}. */
 export class MSELoss extends Loss<functions.LossOptions> {
+  /** Options of `functional.mseLoss`: by default the mean over all elements. */
   constructor(options: functions.LossOptions = {}) {
     super(functions.mseLoss, options);
   }
@@ -33,6 +34,7 @@ export class MSELoss extends Loss<functions.LossOptions> {
 
 /** Mean absolute error: {@link functions.l1Loss}. */
 export class L1Loss extends Loss<functions.LossOptions> {
+  /** Options of `functional.l1Loss`: by default the mean over all elements. */
   constructor(options: functions.LossOptions = {}) {
     super(functions.l1Loss, options);
   }
@@ -40,6 +42,7 @@ export class L1Loss extends Loss<functions.LossOptions> {
 
 /** Absolute error that is quadratic near 0: {@link functions.smoothL1Loss}. */
 export class SmoothL1Loss extends Loss<functions.SmoothL1LossOptions> {
+  /** Options of `functional.smoothL1Loss`: by default quadratic below 1, and the mean. */
   constructor(options: functions.SmoothL1LossOptions = {}) {
     super(functions.smoothL1Loss, options);
   }
@@ -47,6 +50,7 @@ export class SmoothL1Loss extends Loss<functions.SmoothL1LossOptions> {
 
 /** Binary cross-entropy of logits: {@link functions.binaryCrossEntropyWithLogits}. */
 export class BCEWithLogitsLoss extends Loss<functions.BinaryCrossEntropyOptions> {
+  /** Options of `functional.binaryCrossEntropyWithLogits`: weights of elements and of positive targets. */
   constructor(options: functions.BinaryCrossEntropyOptions = {}) {
     super(functions.binaryCrossEntropyWithLogits, options);
   }
@@ -54,6 +58,7 @@ export class BCEWithLogitsLoss extends Loss<functions.BinaryCrossEntropyOptions>
 
 /** Negative log-likelihood of log-probabilities: {@link functions.nllLoss}. */
 export class NLLLoss extends Loss<functions.NLLLossOptions> {
+  /** Options of `functional.nllLoss`: weights of classes, and a target that is ignored. */
   constructor(options: functions.NLLLossOptions = {}) {
     super(functions.nllLoss, options);
   }
@@ -61,6 +66,7 @@ export class NLLLoss extends Loss<functions.NLLLossOptions> {
 
 /** Kullback-Leibler divergence: {@link functions.klDiv}. */
 export class KLDivLoss extends Loss<functions.KLDivOptions> {
+  /** Options of `functional.klDiv`: `"batchmean"` is the mathematical divergence. */
   constructor(options: functions.KLDivOptions = {}) {
     super(functions.klDiv, options);
   }
@@ -68,6 +74,7 @@ export class KLDivLoss extends Loss<functions.KLDivOptions> {
 
 /** Cross-entropy of logits (rows, classes, ...) with targets (rows, ...): {@link functions.crossEntropy}. */
 export class CrossEntropyLoss extends Loss<functions.CrossEntropyOptions> {
+  /** Options of `functional.crossEntropy`: weights of classes, a target that is ignored, label smoothing. */
   constructor(options: functions.CrossEntropyOptions = {}) {
     super(functions.crossEntropy, options);
   }

@@ -10,6 +10,7 @@ export * from "./convolution.ts";
 export * from "./flatten.ts";
 export * as functional from "./functional.ts";
 export type { ForwardHook, ForwardPreHook, HookHandle } from "./hooks.ts";
+export { GroupNorm, type GroupNormModuleOptions } from "./group_norm.ts";
 export * as init from "./init.ts";
 export * from "./layers.ts";
 export * from "./losses.ts";

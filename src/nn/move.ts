@@ -8,7 +8,9 @@ import { type DType, isFloating } from "../core/dtype.ts";
 import { AutogradError, DTypeError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
 import { withScope } from "../core/scope.ts";
+import { CATEGORY } from "../core/storage.ts";
 import type { Tensor } from "../tensor.ts";
+import { Parameter } from "./parameter.ts";
 
 /** Gives each tensor, and its gradient, memory on another device or of another dtype; they stay the same objects. */
 export function moveTensors(
@@ -34,6 +36,7 @@ export function moveTensors(
   noGrad(() => {
     for (const x of moving) {
       x.become(moved(x));
+      if (x instanceof Parameter) x.storage.categorize(CATEGORY.parameter);
       if (x.grad !== null) x.grad = moved(x.grad);
     }
   });

@@ -83,20 +83,32 @@ function xavierUniform(rows: number, cols: number): Parameter {
  * ```
  */
 export class MultiheadAttention extends Module {
+  /** Size of a query, and of the result. */
   readonly embedDim: number;
+  /** Number of heads, each of embedDim / numHeads numbers. */
   readonly numHeads: number;
+  /** Probability of a weight to be zeroed in training mode. */
   readonly dropout: number;
+  /** Whether the batch is the first dimension instead of the second. */
   readonly batchFirst: boolean;
   /** (3 * embedDim, embedDim): the projections of queries, keys and values; null when keys or values have another size. */
   readonly in_proj_weight: Parameter | null;
   /** The projections one by one, where `in_proj_weight` is null. */
   readonly q_proj_weight: Parameter | null;
+  /** (embedDim, kdim), where `in_proj_weight` is null. */
   readonly k_proj_weight: Parameter | null;
+  /** (embedDim, vdim), where `in_proj_weight` is null. */
   readonly v_proj_weight: Parameter | null;
   /** (3 * embedDim), or null. */
   readonly in_proj_bias: Parameter | null;
+  /** The projection of the joined heads. */
   readonly out_proj: Linear;
 
+  /**
+   * Takes the size of a query and the number of heads that share it.
+   *
+   * @throws {RangeError} When the heads do not divide `embedDim`, or `dropout` is not in [0, 1].
+   */
   constructor(
     embedDim: number,
     numHeads: number,
@@ -126,6 +138,11 @@ export class MultiheadAttention extends Module {
     if (outBias !== null) noGrad(() => outBias.zero_());
   }
 
+  /**
+   * The result and, unless `needWeights` is false, the weights; shapes are above.
+   *
+   * @throws {ShapeError} When sizes or masks do not fit.
+   */
   override forward(
     query: Tensor,
     key: Tensor,

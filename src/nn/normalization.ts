@@ -40,12 +40,22 @@ export interface LayerNormModuleOptions {
  * ```
  */
 export class LayerNorm extends Module {
+  /** @internal */
   static override readonly isSingleOp = true;
+  /** The sizes of the last dimensions, over which it normalises. */
   readonly normalizedShape: readonly number[];
+  /** Added to the variance. */
   readonly eps: number;
+  /** (normalizedShape), or null. */
   readonly weight: Parameter | null;
+  /** (normalizedShape), or null. */
   readonly bias: Parameter | null;
 
+  /**
+   * Takes the last sizes of an input; a number stands for one.
+   *
+   * @throws {ShapeError} When `normalizedShape` is not a shape.
+   */
   constructor(
     normalizedShape: number | readonly number[],
     { eps = 1e-5, elementwiseAffine = true, bias = true }: LayerNormModuleOptions = {},
@@ -57,6 +67,7 @@ export class LayerNorm extends Module {
     this.bias = elementwiseAffine && bias ? new Parameter(zeros(this.normalizedShape)) : null;
   }
 
+  /** (..., normalizedShape) to the same, in the dtype of the weight; statistics are float32 or wider. */
   override forward(x: Tensor): Tensor {
     return layerNorm(x, this.normalizedShape, { weight: this.weight, bias: this.bias, eps: this.eps });
   }
@@ -75,11 +86,20 @@ export interface RMSNormModuleOptions {
  * as 1; without `elementwiseAffine` it is null. Shapes: (..., normalizedShape) to the same.
  */
 export class RMSNorm extends Module {
+  /** @internal */
   static override readonly isSingleOp = true;
+  /** The sizes of the last dimensions, over which it normalises. */
   readonly normalizedShape: readonly number[];
+  /** Added to the mean of the squares; null is the resolution of the dtype that it computes in. */
   readonly eps: number | null;
+  /** (normalizedShape), or null. */
   readonly weight: Parameter | null;
 
+  /**
+   * Takes the last sizes of an input; a number stands for one.
+   *
+   * @throws {ShapeError} When `normalizedShape` is not a shape.
+   */
   constructor(
     normalizedShape: number | readonly number[],
     { eps = null, elementwiseAffine = true }: RMSNormModuleOptions = {},
@@ -90,6 +110,7 @@ export class RMSNorm extends Module {
     this.weight = elementwiseAffine ? new Parameter(ones(this.normalizedShape)) : null;
   }
 
+  /** (..., normalizedShape) to the same, in the dtype of the weight; statistics are float32 or wider. */
   override forward(x: Tensor): Tensor {
     return rmsNorm(x, this.normalizedShape, { weight: this.weight, eps: this.eps });
   }

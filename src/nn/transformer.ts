@@ -54,18 +54,32 @@ export interface EncoderInputs {
  * ```
  */
 export class TransformerEncoderLayer extends Module {
+  /** Attention of the sequence to itself. */
   readonly self_attn: MultiheadAttention;
+  /** From dModel to dimFeedforward. */
   readonly linear1: Linear;
+  /** Between the two linear layers. */
   readonly dropout: Dropout;
+  /** From dimFeedforward to dModel. */
   readonly linear2: Linear;
+  /** The normalisation of the attention: before it with `normFirst`, else behind its residual connection. */
   readonly norm1: LayerNorm;
+  /** The same of the linear layers. */
   readonly norm2: LayerNorm;
+  /** Of what attention adds. */
   readonly dropout1: Dropout;
+  /** Of what the linear layers add. */
   readonly dropout2: Dropout;
+  /** Whether a branch normalises its input, and not the sum with its residual connection. */
   readonly normFirst: boolean;
   readonly #activation: HiddenActivation | ((x: Tensor) => Tensor);
   readonly #clone: () => TransformerEncoderLayer;
 
+  /**
+   * Takes the size of an element of the sequence and the number of heads.
+   *
+   * @throws {RangeError} When the heads do not divide `dModel`, or `dropout` is not in [0, 1].
+   */
   constructor(dModel: number, nHead: number, options: TransformerEncoderLayerOptions = {}) {
     super();
     const { dimFeedforward = 2048, dropout = 0.1, activation = "relu", layerNormEps = 1e-5 } = options;
@@ -90,6 +104,11 @@ export class TransformerEncoderLayer extends Module {
     return copy;
   }
 
+  /**
+   * A sequence to one of the same shape.
+   *
+   * @throws {ShapeError} When the last size is not dModel, or a mask does not fit.
+   */
   override forward(src: Tensor, inputs: EncoderInputs = {}): Tensor {
     if (this.normFirst) {
       const attended = this.#attend(this.norm1.forward(src), src, inputs);
@@ -141,9 +160,16 @@ export class TransformerEncoderLayer extends Module {
  * ```
  */
 export class TransformerEncoder extends Module {
+  /** The layers in order, none of which shares parameters with another. */
   readonly layers: ModuleList<TransformerEncoderLayer>;
+  /** What the last layer passes through, or null. */
   readonly norm: Module | null;
 
+  /**
+   * Clones a layer `numLayers` times; `norm` normalises what the last one gives.
+   *
+   * @throws {RangeError} When `numLayers` is not a positive integer.
+   */
   constructor(
     encoderLayer: TransformerEncoderLayer,
     numLayers: number,
@@ -157,6 +183,7 @@ export class TransformerEncoder extends Module {
     this.norm = norm;
   }
 
+  /** A sequence to one of the same shape; every layer gets the same masks. */
   override forward(src: Tensor, inputs: EncoderInputs = {}): Tensor {
     let out = src;
     for (const layer of this.layers) out = layer.forward(out, inputs);

@@ -6,8 +6,8 @@
  */
 import { check } from "../../ffi/call.ts";
 import { AX } from "../../ffi/constants.ts";
-import { type DType, dtypeId } from "../core/dtype.ts";
-import { ShapeError } from "../core/errors.ts";
+import { type DType, dtypeId, isFloating } from "../core/dtype.ts";
+import { DTypeError, ShapeError } from "../core/errors.ts";
 import type { Gradient, Node } from "../core/node.ts";
 import { apply, empty, type Op, viewOf } from "../core/op.ts";
 import { type RandomState, takeRandom } from "../core/random.ts";
@@ -175,9 +175,27 @@ function maskGradient(scores: Tensor | null, mask: Tensor | null): Gradient {
   return scores === null || mask === null ? null : cast(sumToShape(scores, mask.shape), mask.dtype);
 }
 
+const ACTION = "Cannot compute attention";
+
+/** What all operations of this file demand of dtypes. */
+export function checkAttentionDTypes(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null): void {
+  if (!isFloating(q.dtype) || k.dtype !== q.dtype || v.dtype !== q.dtype) {
+    throw new DTypeError(
+      `${ACTION}: query, key and value must have one floating dtype, got ${q.dtype}, ${k.dtype} and ${v.dtype}. ` +
+        `Convert them with .to({ dtype })`,
+    );
+  }
+  const isSmall = q.dtype === "bfloat16" || q.dtype === "float16";
+  if (mask === null || mask.dtype === "bool" || mask.dtype === q.dtype || (isSmall && mask.dtype === "float32")) return;
+  throw new DTypeError(`${ACTION}: the mask must be bool or ${q.dtype} as the query, got ${mask.dtype}`);
+}
+
 const attentionOp: Op<AttentionAttrs> = {
   name: "scaledDotProductAttention",
-  outputShape: ([q, , v]) => [q.shape[0], q.shape[1], q.shape[2], v.shape[3]],
+  outputShape([q, k, v, mask = null]) {
+    checkAttentionDTypes(q, k, v, mask);
+    return [q.shape[0], q.shape[1], q.shape[2], v.shape[3]];
+  },
   forward([query, key, value, mask = null], attrs, shape, node) {
     const q = withRows(query);
     const k = withRows(key);
@@ -221,7 +239,10 @@ function partOf(x: Tensor, part: number, parts: number, { heads, batchFirst }: P
 
 const packedAttentionOp: Op<PackedAttrs> = {
   name: "packedAttention",
-  outputShape: ([qkv]) => [qkv.shape[0], qkv.shape[1], qkv.shape[2] / 3],
+  outputShape([qkv, mask = null]) {
+    checkAttentionDTypes(qkv, qkv, qkv, mask);
+    return [qkv.shape[0], qkv.shape[1], qkv.shape[2] / 3];
+  },
   forward([qkv, mask = null], attrs, shape, node) {
     const packed = contiguous(qkv);
     const out = empty(qkv.storage.device, shape, qkv.dtype, "packedAttention");

@@ -9,6 +9,8 @@ import { type DType, dtypeBytes, isFloating } from "../core/dtype.ts";
 import { DTypeError } from "../core/errors.ts";
 import { apply, empty, type Op } from "../core/op.ts";
 import { refuseRecording } from "../core/recording.ts";
+import { mapStorage } from "../core/scalar_slab.ts";
+import type { Storage } from "../core/storage.ts";
 import type { Tensor } from "../tensor.ts";
 import { contiguous, copied } from "./launch.ts";
 
@@ -44,25 +46,27 @@ export function contiguousOf(x: Tensor): Tensor {
   return x.isContiguous ? x : apply(cloneOp, [x], null);
 }
 
+function readInto(bytes: Uint8Array<ArrayBuffer>, { storage, offset, dtype }: Tensor, by: string): void {
+  refuseRecording(
+    by,
+    "it needs a value on the host, which the GPU computes later. Return the tensor and read it after the call",
+  );
+  const { library } = storage.device;
+  check(
+    library.ax_storage_read(bytes, storage.id, offset * dtypeBytes(dtype), bytes.length),
+    "ax_storage_read",
+    library,
+  );
+}
+
 /**
  * Reads a tensor's elements into a buffer of the host, in row-major order.
  *
  * @param by Who reads, for the error in a captured step.
  */
 export function readBytes(x: Tensor, by = "data()"): ArrayBuffer {
-  refuseRecording(
-    by,
-    "it needs a value on the host, which the GPU computes later. Return the tensor and read it after the call",
-  );
-  const source = contiguous(x);
-  const itemBytes = dtypeBytes(x.dtype);
-  const bytes = new Uint8Array(source.size * itemBytes);
-  const library = source.storage.device.library;
-  check(
-    library.ax_storage_read(bytes, source.storage.id, source.offset * itemBytes, bytes.length),
-    "ax_storage_read",
-    library,
-  );
+  const bytes = new Uint8Array(x.size * dtypeBytes(x.dtype));
+  readInto(bytes, contiguous(x), by);
   return bytes.buffer;
 }
 
@@ -106,8 +110,27 @@ const deviceOp: Op<{ to: Device; from: Device }> = {
   vjp: ({ attrs }, g) => [transfer(g, attrs.from)],
 };
 
+/** From here on mapping the host's memory costs less than a copy of it. */
+const MAPPED_BYTES = 1 << 16;
+const mappings = new WeakMap<Storage, ArrayBuffer>();
+
+/** A contiguous tensor's memory on the CPU. */
+function mapped({ storage, offset, size, dtype }: Tensor): Uint8Array<ArrayBuffer> {
+  let memory = mappings.get(storage);
+  if (memory === undefined) mappings.set(storage, memory = mapStorage(storage));
+  const itemBytes = dtypeBytes(dtype);
+  return new Uint8Array(memory, offset * itemBytes, size * itemBytes);
+}
+
 function transfer(x: Tensor, to: Device): Tensor {
-  return writeBytes(empty(to, x.shape, x.dtype, "to"), new Uint8Array(readBytes(x, "to()")));
+  const out = empty(to, x.shape, x.dtype, "to");
+  const isLarge = x.size * dtypeBytes(x.dtype) >= MAPPED_BYTES;
+  if (isLarge && x.storage.device.type === "cpu") return writeBytes(out, mapped(contiguous(x)));
+  if (isLarge && to.type === "cpu") {
+    readInto(mapped(out), contiguous(x), "to()");
+    return out;
+  }
+  return writeBytes(out, new Uint8Array(readBytes(x, "to()")));
 }
 
 /** The tensor on another device; itself when it is there. Differentiable. */

@@ -24,7 +24,9 @@ export interface DimOptions {
 
 /** Values, and their indices (int64) in a dimension. */
 export interface ValuesAndIndices {
+  /** In the dtype of the input. */
   values: Tensor;
+  /** Where each value was along the dimension. */
   indices: Tensor;
 }
 

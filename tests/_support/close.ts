@@ -1,5 +1,5 @@
 /**
- * Comparison of values that fails on NaN, on another shape and on an empty run.
+ * Comparisons of values that fail on NaN and on another number of them.
  *
  * @module
  */
@@ -8,6 +8,28 @@ import type { Tensor } from "../../mod.ts";
 /** Numbers as the goldens spell them: JSON has no infinities. */
 export function decode(values: readonly (number | string)[]): number[] {
   return values.map((value) => typeof value === "number" ? value : Number(value.replace("inf", "Infinity")));
+}
+
+/** Throws unless every value is within `bound(expected)` of the expected one; NaN and infinities must be equal. */
+export function assertWithin(
+  what: string,
+  actual: readonly number[],
+  expected: readonly number[],
+  bound: (expected: number) => number,
+): void {
+  if (actual.length !== expected.length) throw new Error(`${what}: ${actual.length} values, not ${expected.length}`);
+  let bad = 0;
+  let first = "";
+  for (let i = 0; i < actual.length; i++) {
+    const value = actual[i];
+    const want = expected[i];
+    if (value === want || (Number.isFinite(want) && Math.abs(value - want) <= bound(want))) continue;
+    if (Number.isNaN(value) && Number.isNaN(want)) continue;
+    if (bad++ === 0) {
+      first = `element ${i} is ${value}, not ${want} (off by ${Math.abs(value - want)}, allowed ${bound(want)})`;
+    }
+  }
+  if (bad > 0) throw new Error(`${what}: ${bad} of ${actual.length} values differ: ${first}`);
 }
 
 /**
@@ -23,16 +45,5 @@ export function assertClose(
 ): void {
   const values = Array.from(actual.data(), Number);
   if (expected.length === 0) throw new Error("nothing to compare");
-  if (values.length !== expected.length) throw new Error(`${values.length} values, expected ${expected.length}`);
-  let bad = 0;
-  let first = "";
-  values.forEach((value, i) => {
-    const want = expected[i];
-    const same = Number.isNaN(want)
-      ? Number.isNaN(value)
-      : value === want || Math.abs(value - want) <= atol + rtol * Math.abs(want);
-    if (same) return;
-    if (bad++ === 0) first = `element ${i} is ${value}, expected ${want}`;
-  });
-  if (bad > 0) throw new Error(`${bad} of ${values.length} differ: ${first}`);
+  assertWithin("tensor", values, expected, (want) => atol + rtol * Math.abs(want));
 }

@@ -117,6 +117,45 @@ Deno.test("the CUDA library loads on any machine; without a driver it answers wi
   assertEquals(library.ax_storage_create(id, 0, 64, AX.MEMORY_OTHER), AX.ERROR_DEVICE);
 });
 
+Deno.test("without a driver every function that needs the GPU answers with a status and a sentence", async () => {
+  const library = cudaLibrary();
+  const count = new Int32Array(1);
+  if (library.ax_device_count(count) === AX.OK) return; // there is a GPU
+  const id = new Uint32Array(1);
+  const error = new Uint8Array(256);
+  const calls: Record<string, [() => number, RegExp]> = {
+    create: [() => library.ax_storage_create(id, 0, 64, AX.MEMORY_OTHER), /^cannot start the device: /],
+    stats: [
+      () => library.ax_memory_stats(new Float64Array(AX.MEMORY_STATS), AX.MEMORY_STATS, 0),
+      /^cannot start the device: /,
+    ],
+    trim: [() => library.ax_memory_trim(0), /^cannot start the device: /],
+    "another device": [() => library.ax_device_select(1), /^cannot select the GPU: /],
+    synchronize: [() => library.ax_device_synchronize(0), /^cannot start the device: /],
+    begin: [() => library.ax_graph_begin(0), /^cannot start the device: /],
+  };
+  for (const [name, [call, sentence]] of Object.entries(calls)) {
+    assertEquals(call(), AX.ERROR_DEVICE, name);
+    assertMatch(lastError(library), sentence, name);
+  }
+  assertEquals(await library.ax_device_synchronize_async(0, error, error.length), AX.ERROR_DEVICE);
+  assertMatch(readCString(error), /^cannot start the device: /);
+});
+
+for (const [backend, open] of Object.entries({ cpu: cpuLibrary, cuda: cudaLibrary })) {
+  Deno.test(`no function of the ${backend} library crashes or hangs when all arguments are zero`, async () => {
+    const library = open();
+    for (const [name, { parameters }] of Object.entries(symbols)) {
+      const values = parameters.map((type) => type === "buffer" ? new Float64Array(64) : 0);
+      const call = library[name as keyof typeof library] as unknown as (
+        ...values: unknown[]
+      ) => number | Promise<number>;
+      const status = await call(...values);
+      assert(Number.isInteger(status) && status >= 0 && status <= AX.ERROR_CAPTURE, `${name} returned ${status}`);
+    }
+  });
+}
+
 Deno.test("devices() lists the CPU, and a GPU that is not there is a DeviceError", () => {
   const names = devices();
   assertEquals(names[0], "cpu");

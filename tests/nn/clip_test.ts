@@ -1,5 +1,17 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { AutogradError, type DType, manualSeed, nn, optim, randn, type Tensor, tensor, tidy } from "../../mod.ts";
+import {
+  AutogradError,
+  devices,
+  type DType,
+  manualSeed,
+  nn,
+  optim,
+  randn,
+  type Tensor,
+  tensor,
+  tidy,
+  zeros,
+} from "../../mod.ts";
 import { assertClose } from "../_support/close.ts";
 
 const { clipGradNorm, clipGradValue } = nn.utils;
@@ -18,22 +30,26 @@ const EXPECTED: [number, number, number[]][] = [
   [Infinity, 12, [1.625, -13 / 6, 6.5]],
 ];
 
-for (const dtype of ["float32", "float64", "bfloat16"] as const) {
-  for (const flat of [false, true]) {
-    Deno.test(`clipGradNorm() has PyTorch's norms and factors (${dtype}, ${flat ? "flat" : "separate"} gradients)`, () => {
-      for (const [normType, norm, gradients] of EXPECTED) {
-        const [a, b] = [tensor([1, 2], { dtype, requiresGrad: true }), tensor([3], { dtype, requiresGrad: true })];
-        if (flat && dtype !== "bfloat16") new optim.SGD([a, b]);
-        a.mul(tensor([3, -4], { dtype })).sum().add(b.mul(12).sum()).backward();
-        const total = clipGradNorm([a, b, tensor([1], { requiresGrad: true })], 6.5, { normType });
-        // The 1e-6 in the denominator, and bfloat16's 8 bits.
-        const tolerance = { rtol: dtype === "bfloat16" ? 2 ** -8 : 1e-6 };
-        assertEquals([total.dtype, total.shape], [dtype, []]);
-        assertClose(total.to({ dtype: "float64" }), [norm], tolerance);
-        assertClose(a.grad!.to({ dtype: "float64" }), gradients.slice(0, 2), tolerance);
-        assertClose(b.grad!.to({ dtype: "float64" }), gradients.slice(2), tolerance);
-      }
-    });
+for (const device of devices()) {
+  for (const dtype of ["float32", "float64", "bfloat16"] as const) {
+    for (const flat of [false, true]) {
+      const name = `${dtype}, ${flat ? "flat" : "separate"} gradients, ${device}`;
+      Deno.test(`clipGradNorm() has PyTorch's norms and factors (${name})`, () => {
+        for (const [normType, norm, gradients] of EXPECTED) {
+          const make = (values: number[]): Tensor => tensor(values, { dtype, device, requiresGrad: true });
+          const [a, b] = [make([1, 2]), make([3])];
+          if (flat && dtype !== "bfloat16") new optim.SGD([a, b]);
+          a.mul(tensor([3, -4], { dtype, device })).sum().add(b.mul(12).sum()).backward();
+          const total = clipGradNorm([a, b, make([1])], 6.5, { normType });
+          // The 1e-6 in the denominator, and bfloat16's 8 bits.
+          const tolerance = { rtol: dtype === "bfloat16" ? 2 ** -8 : 1e-6 };
+          assertEquals([total.dtype, total.shape, total.device], [dtype, [], device]);
+          assertClose(total.to({ dtype: "float64" }), [norm], tolerance);
+          assertClose(a.grad!.to({ dtype: "float64" }), gradients.slice(0, 2), tolerance);
+          assertClose(b.grad!.to({ dtype: "float64" }), gradients.slice(2), tolerance);
+        }
+      });
+    }
   }
 }
 
@@ -89,4 +105,16 @@ Deno.test("parametersToVector() and vectorToParameters() are inverse, and gradie
     assertThrows(() => nn.utils.vectorToParameters(vector, [other.weight]), TypeError, "its shape must be (6)");
   });
   assert(layer.weight.isLeaf);
+});
+
+Deno.test("a NaN gradient makes every norm NaN, an infinite one makes it infinite, as PyTorch", () => {
+  for (const normType of [1, 2, 3, Infinity]) {
+    for (
+      const [values, expected] of [[[1, NaN, 2], NaN], [[Infinity, NaN], NaN], [[1, -Infinity], Infinity]] as const
+    ) {
+      const p = new nn.Parameter(zeros([values.length]));
+      p.grad = tensor([...values]);
+      assertEquals(nn.utils.clipGradNorm([p], 1e9, { normType }).item(), expected, `norm ${normType} of ${values}`);
+    }
+  }
 });

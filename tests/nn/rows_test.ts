@@ -1,5 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
-import { nn, ones, randn, type Tensor, tensor } from "../../mod.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { DTypeError, nn, ones, randn, ShapeError, type Tensor, tensor, zeros } from "../../mod.ts";
+import { assertClose } from "../_support/close.ts";
 
 Deno.test("LayerNorm and RMSNorm have PyTorch's parameters and starting values", () => {
   const norm = new nn.LayerNorm([2, 3]);
@@ -69,4 +70,27 @@ Deno.test("loss modules pass all their options on", () => {
   ];
   for (const [module, other, expected] of pairs) assertEquals(module.forward(x, other).toArray(), expected.toArray());
   assertEquals(new nn.MSELoss().forward(x, y).item(), functional.mseLoss(x, y).item());
+});
+
+Deno.test("GroupNorm has PyTorch's parameters, starting values and rules", () => {
+  const norm = new nn.GroupNorm(2, 4, { eps: 0.5 });
+  assertEquals(Object.keys(norm.stateDict()), ["weight", "bias"]);
+  assertEquals([norm.weight!.toArray(), norm.bias!.toArray()], [[1, 1, 1, 1], [0, 0, 0, 0]]);
+  const x = tensor([[[1], [3], [-2], [2]], [[0], [0], [5], [7]]], { dtype: "float32" });
+  // Distances from the mean of a group divided by sqrt(variance + 0.5), where the variances are 1, 4, 0 and 1.
+  const expected = [-1 / Math.sqrt(1.5), 1 / Math.sqrt(1.5), -2 / Math.sqrt(4.5), 2 / Math.sqrt(4.5)];
+  assertClose(norm.forward(x).flatten(), [...expected, 0, 0, expected[0], expected[1]], { atol: 1e-6 });
+  assertEquals(Object.keys(new nn.GroupNorm(2, 4, { affine: false }).stateDict()), []);
+  assertThrows(() => new nn.GroupNorm(3, 4), RangeError, "numGroups must divide numChannels, got 3 and 4");
+  assertThrows(() => norm.forward(x.narrow(1, 0, 2)), ShapeError, "this GroupNorm takes (batch, 4, ...)");
+  const { groupNorm } = nn.functional;
+  assertThrows(() => groupNorm(x, 3), RangeError, "numGroups must divide the 4 channels, got 3");
+  assertThrows(() => groupNorm(x.flatten(), 1), ShapeError, "it takes (batch, channels, ...)");
+  assertThrows(() => groupNorm(x, 2, { weight: zeros([3]) }), ShapeError, "the weight must be (4), got (3)");
+  assertThrows(
+    () => groupNorm(x, 2, { bias: zeros([4], { dtype: "float64" }) }),
+    DTypeError,
+    "got float32 and a bias of float64",
+  );
+  assertThrows(() => groupNorm(x.to({ dtype: "int32" }), 2), DTypeError, "int32 is not floating");
 });

@@ -96,6 +96,28 @@ const rows: Row[] = [
     run: ([x]) => functional.rmsNorm(x, [1]).detach(),
     torch: "F.rms_norm(a, [1]).detach()",
   },
+  {
+    covers: "functional.groupNorm",
+    name: "groupNorm with weight and bias",
+    inputs: [floats([2, 6, 5]), floats([6]), floats([6])],
+    shapes: [[[3, 6, 4, 3], [6], [6]], [[2, 9], [9], [9]]],
+    run: ([x, weight, bias]) => functional.groupNorm(x, 3, { weight, bias }),
+    torch: "F.group_norm(a, 3, b, c)",
+  },
+  {
+    covers: "functional.groupNorm",
+    name: "groupNorm of one group without parameters, eps 0.1",
+    inputs: [floats([2, 3, 4])],
+    run: ([x]) => functional.groupNorm(x, 1, { eps: 0.1 }),
+    torch: "F.group_norm(a, 1, None, None, 0.1)",
+  },
+  {
+    covers: "functional.groupNorm",
+    name: "groupNorm of as many groups as channels, with weight",
+    inputs: [floats([2, 3, 40]), floats([3])],
+    run: ([x, weight]) => functional.groupNorm(x, 3, { weight }),
+    torch: "F.group_norm(a, 3, b)",
+  },
 ];
 
 export default rows;

@@ -163,19 +163,19 @@ using std::min;
 namespace hw {
 
 // A kernel with its arguments as they are at the launch; it runs when its stream gets there.
-using Arguments = std::function<void()>;
+using Arguments = const std::function<void()>&;
 using emulator::enqueueKernel;
 using emulator::lastCapturedNode;
 using emulator::setKernelNode;
 
 // What launch() calls: see hw/cuda.h.
-cudaError_t launchKernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, const Arguments& arguments);
+inline cudaError_t (*launch_function)(const void*, dim3, dim3, size_t, cudaStream_t, Arguments) = enqueueKernel;
 
 template <class... Parameters, class... Arguments_>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
                    const Arguments_&... arguments) {
   std::tuple<std::decay_t<Parameters>...> values(static_cast<std::decay_t<Parameters>>(arguments)...);
-  return launchKernel(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream, [kernel, values] { std::apply(kernel, values); });
+  return launch_function(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream, [kernel, values] { std::apply(kernel, values); });
 }
 
 }  // namespace hw

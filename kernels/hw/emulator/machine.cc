@@ -42,18 +42,18 @@ uint32_t randomBelow(uint32_t limit) {
   return static_cast<uint32_t>((x >> 32) * limit >> 32);
 }
 
+Thread* g_current = nullptr;
+
 Machine& Machine::instance() {
   static Machine* const machine = new Machine;
   return *machine;
 }
 
-Thread& currentThread() { return *Machine::instance().current_; }
-
 // The first function on a fiber's stack.
 void threadEntry() {
   Machine& machine = Machine::instance();
-  machine.current_->block->launch->body();
-  Thread* const thread = machine.current_;
+  g_current->block->launch->body();
+  Thread* const thread = g_current;
   thread->is_done = true;
   void* nowhere;
   ax_hw_switch(&nowhere, machine.scheduler_);
@@ -62,7 +62,7 @@ void threadEntry() {
 
 void wait(WaitList& list, const char* what) {
   Machine& machine = Machine::instance();
-  Thread* const thread = machine.current_;
+  Thread* const thread = g_current;
   thread->waits_for = what;
   list.threads.push_back(thread);
   ax_hw_switch(&thread->stack_pointer, machine.scheduler_);
@@ -76,7 +76,7 @@ void wakeAll(WaitList& list) {
 
 void yield() {
   Machine& machine = Machine::instance();
-  Thread* const thread = machine.current_;
+  Thread* const thread = g_current;
   thread->is_yielding = true;
   machine.ready_.push_back(thread);
   ax_hw_switch(&thread->stack_pointer, machine.scheduler_);
@@ -84,7 +84,7 @@ void yield() {
 
 void failKernel(const std::string& message) {
   Machine& machine = Machine::instance();
-  const Thread& thread = *machine.current_;
+  const Thread& thread = *g_current;
   const uint3 block = thread.block->index;
   char where[128];
   snprintf(where, sizeof where, "block (%u, %u, %u), thread (%u, %u, %u): ", block.x, block.y, block.z, thread.index.x, thread.index.y,
@@ -215,9 +215,9 @@ void Machine::run(Thread* thread) {
     thread->stack_pointer = startOf(thread->stack, threadEntry);
   }
   thread->waits_for = nullptr;
-  current_ = thread;
+  g_current = thread;
   ax_hw_switch(&scheduler_, thread->stack_pointer);
-  current_ = nullptr;
+  g_current = nullptr;
 }
 
 void Machine::retire(Block* block) {

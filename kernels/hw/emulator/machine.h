@@ -109,8 +109,11 @@ struct Block {
   unsigned unfinished = 0;
 };
 
+// The thread that runs. Kernels ask for it at every threadIdx.
+extern Thread* g_current;
+inline Thread& currentThread() { return *g_current; }
+
 // What the fibers need of the machine.
-Thread& currentThread();
 
 // The current thread waits until somebody wakes the list. `what` says for whom the report of a deadlock is made.
 void wait(WaitList& list, const char* what);
@@ -156,7 +159,6 @@ class Machine {
   friend void wakeAll(WaitList&);
   friend void yield();
   friend void failKernel(const std::string&);
-  friend Thread& currentThread();
   friend void threadEntry();
 
   void makeResident();
@@ -170,7 +172,6 @@ class Machine {
   std::vector<std::shared_ptr<Launch>> launches_;
   std::vector<std::unique_ptr<Block>> resident_;
   std::vector<Thread*> ready_;
-  Thread* current_ = nullptr;
   void* scheduler_ = nullptr;
   unsigned yields_in_row_ = 0;
   std::string error_;

@@ -1,6 +1,6 @@
 // The functions of the CUDA runtime that the library uses, for an emulated GPU. Names, arguments and errors are CUDA's.
 //
-// ACCELERATE_EMULATED_GPUS says how many GPUs there are (default 1), ACCELERATE_EMULATED_MEMORY how many bytes each has (default 4 GiB).
+// ACCELERATE_EMULATED_GPUS says how many GPUs there are (default 1), of which CUDA_VISIBLE_DEVICES shows some; ACCELERATE_EMULATED_MEMORY how many bytes each has (default 4 GiB).
 #ifndef AX_HW_EMULATOR_RUNTIME_H_
 #define AX_HW_EMULATOR_RUNTIME_H_
 #include <stddef.h>

@@ -78,7 +78,16 @@ cudaError_t done(cudaError_t error) {
 
 int deviceCount() {
   const char* text = getenv("ACCELERATE_EMULATED_GPUS");
-  return text == nullptr ? 1 : atoi(text);
+  const int count = text == nullptr ? 1 : atoi(text);
+  const char* visible = getenv("CUDA_VISIBLE_DEVICES");
+  if (visible == nullptr) return count;
+  // As CUDA: those named, up to the first that is not there.
+  int seen = 0;
+  for (const char* at = visible; *at != 0 && *at >= '0' && *at <= '9' && atoi(at) < count; ++seen) {
+    while (*at >= '0' && *at <= '9') ++at;
+    if (*at == ',') ++at;
+  }
+  return seen;
 }
 
 bool isIdle(const Stream& stream) { return stream.queue.empty() && stream.active == nullptr; }

@@ -19,7 +19,8 @@ import type { Op } from "../../../src/core/op.ts";
 import { collectGarbage } from "../garbage.ts";
 import { stridedTensor } from "../strided.ts";
 import { type Case, casesOf, fingerprintOf, isFloatingRow } from "./cases.ts";
-import { assertGolden, assertLow, assertWithin } from "./compare.ts";
+import { assertWithin } from "../close.ts";
+import { assertGolden, assertLow } from "./compare.ts";
 import { type GoldenCase, goldenDType, type GoldenRow } from "./golden.ts";
 import { type Input, nameOf, type Row, type Shape } from "./row.ts";
 

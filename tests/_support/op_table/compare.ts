@@ -4,7 +4,8 @@
  * @module
  */
 import type { DType } from "../../../mod.ts";
-import { decoded, type GoldenValues } from "./golden.ts";
+import { assertWithin, decode } from "../close.ts";
+import type { GoldenValues } from "./golden.ts";
 
 /** Half a unit in the last place of 1: what one rounding may cost, relative to the value. */
 const ROUNDOFF: Readonly<Partial<Record<string, number>>> = {
@@ -24,31 +25,9 @@ function largest(values: readonly number[]): number {
   return most;
 }
 
-/** Throws unless every value is within `bound(expected)` of the expected one; NaN and infinities must be equal. */
-export function assertWithin(
-  what: string,
-  actual: readonly number[],
-  expected: readonly number[],
-  bound: (expected: number) => number,
-): void {
-  if (actual.length !== expected.length) throw new Error(`${what}: ${actual.length} values, not ${expected.length}`);
-  let bad = 0;
-  let first = "";
-  for (let i = 0; i < actual.length; i++) {
-    const value = actual[i];
-    const want = expected[i];
-    if (value === want || (Number.isFinite(want) && Math.abs(value - want) <= bound(want))) continue;
-    if (Number.isNaN(value) && Number.isNaN(want)) continue;
-    if (bad++ === 0) {
-      first = `element ${i} is ${value}, not ${want} (off by ${Math.abs(value - want)}, allowed ${bound(want)})`;
-    }
-  }
-  if (bad > 0) throw new Error(`${what}: ${bad} of ${actual.length} values differ: ${first}`);
-}
-
 /** Compares values of the reference run with PyTorch's, at the elements that the golden holds. */
 export function assertGolden(what: string, actual: readonly number[], dtype: string, golden: GoldenValues): void {
-  const expected = golden.values.map(decoded);
+  const expected = decode(golden.values);
   const count = expected.length;
   const stride = actual.length / count;
   const sampled = count < actual.length ? expected.map((_, i) => actual[Math.floor(i * stride)]) : actual;

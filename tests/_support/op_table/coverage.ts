@@ -34,6 +34,8 @@ const NOT_OPERATIONS: Readonly<Record<string, string>> = {
   "defaultDevice": "finds a device: tests/ops/default_device_test.ts",
   "setDefaultDevice": "chooses a device: tests/ops/default_device_test.ts",
   "devices": "lists devices",
+  "autocast": "calls a function: tests/amp/autocast_test.ts",
+  "autocastDType": "tells a setting: tests/amp/autocast_test.ts",
   "manualSeed": "sets a seed",
   "memoryStats": "statistics",
   "noGrad": "calls a function",

@@ -45,11 +45,6 @@ export function readGoldens(family: string): Record<string, GoldenRow> {
   }
 }
 
-/** A number as the goldens spell it: JSON has no infinities. */
-export function decoded(value: number | string): number {
-  return typeof value === "number" ? value : Number(value.replace("inf", "Infinity"));
-}
-
 /** The dtype of an output in a run. */
 export function goldenDType(output: GoldenOutput, run: DType): string {
   if (typeof output.dtype === "string") return output.dtype === "run" ? run : output.dtype;
