@@ -8,7 +8,7 @@
 import { type DType, dtypeBytes } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
-import { readInto } from "../ops/copy.ts";
+import { readPart } from "../ops/copy.ts";
 import { contiguous, copied } from "../ops/launch.ts";
 import { noGrad } from "../core/op.ts";
 import { mapStorage } from "../core/scalar_slab.ts";
@@ -169,8 +169,9 @@ export function layoutSafetensors(
 }
 
 function readPiece(tensor: Tensor, target: Bytes, start: number): void {
-  if (tensor.isContiguous) readInto(tensor, target, start);
-  else noGrad(() => tidy(() => readInto(contiguous(tensor.detach()), target, start)));
+  const options = { start, by: "saving" };
+  if (tensor.isContiguous) readPart(tensor, target, options);
+  else noGrad(() => tidy(() => readPart(contiguous(tensor.detach()), target, options)));
 }
 
 /** The bytes of a file in order, through one buffer: a part is overwritten when the next one is asked for. */
