@@ -1,5 +1,15 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { Accelerator, type CheckpointError, memoryStats, nn, optim, randn, type Tensor, tensor } from "../../mod.ts";
+import {
+  Accelerator,
+  type CheckpointError,
+  memoryStats,
+  nn,
+  noGrad,
+  optim,
+  randn,
+  type Tensor,
+  tensor,
+} from "../../mod.ts";
 import { failure, Folder, Run } from "../_support/checkpoints.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 
@@ -125,4 +135,30 @@ Deno.test("saving and loading hold no memory", async () => {
   for (let i = 0; i < 5; i++) await cycle();
   await collectGarbage();
   assertEquals(memoryStats().liveStorages, before);
+});
+
+Deno.test("large tensors too are copied when a save in the background begins, and read back as they were", async () => {
+  using folder = new Folder();
+  const accelerator = new Accelerator();
+  // Both sides of the size from which tensors are parts of their own, contiguous or not, and of every width.
+  const state = {
+    large: randn([300, 200]),
+    turned: randn([300, 200]).transpose(0, 1),
+    wide: randn([9000]).to({ dtype: "float64" }),
+    narrow: randn([70000]).to({ dtype: "bfloat16" }),
+    small: randn([3]),
+  };
+  const before = Object.values(state).map((value) => value.toArray());
+  const loaded: unknown[] = [];
+  accelerator.registerForCheckpointing({
+    stateDict: () => state,
+    loadStateDict: (saved: typeof state) => void loaded.push(...Object.values(saved).map((value) => value.toArray())),
+  });
+  await accelerator.saveState(`${folder.path}/a`, { async: true });
+  noGrad(() => Object.values(state).forEach((value) => value.zero_()));
+  // Memory that is freed and taken again must not be that of the copies.
+  for (let i = 0; i < 20; i++) randn([300, 200]).dispose();
+  await accelerator.flush();
+  await accelerator.loadState(`${folder.path}/a`);
+  assertEquals(loaded, before);
 });
