@@ -62,6 +62,11 @@ export * as tracking from "./src/tracking/mod.ts";
 export { GradScaler, type GradScalerOptions, type GradScalerState } from "./src/optim/grad_scaler.ts";
 export { autocast, type AutocastDType, autocastDType, type AutocastOptions } from "./src/autocast.ts";
 export { cat, stack } from "./src/ops/cat.ts";
+export {
+  type Float32MatmulPrecision,
+  getFloat32MatmulPrecision,
+  setFloat32MatmulPrecision,
+} from "./src/ops/product.ts";
 export { where } from "./src/ops/binary.ts";
 export { Tensor } from "./src/tensor.ts";
 export type * from "./src/types.ts";

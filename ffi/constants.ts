@@ -24,6 +24,8 @@ export const AX = {
   ERROR_MISMATCH: 10,
   /** a system call failed */
   ERROR_SYSTEM: 11,
+  /** not possible in a recorded step */
+  ERROR_CAPTURE: 12,
   FLOAT32: 0,
   FLOAT64: 1,
   BFLOAT16: 2,
@@ -40,6 +42,7 @@ export const AX = {
   MEMORY_ACTIVATION: 4,
   MEMORY_SCALAR: 5,
   MEMORY_CATEGORIES: 6,
+  MEMORY_STATS: 20,
   EPILOGUE_NONE: 0,
   /** + bias (n) */
   EPILOGUE_BIAS: 1,
@@ -96,4 +99,8 @@ export const AX = {
   COMM_SUM: 0,
   COMM_MAX: 1,
   COMM_MIN: 2,
+  COMM_SHM: 0,
+  COMM_IPC: 1,
+  COMM_NCCL: 2,
+  NCCL_ID_BYTES: 128,
 } as const;

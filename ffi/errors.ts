@@ -37,3 +37,23 @@ export class OutOfMemoryError extends NativeError {
   /** Always `"OutOfMemoryError"`. */
   override readonly name = "OutOfMemoryError";
 }
+
+/** A collective operation failed: a rank died, timed out, or called something else. */
+export class CollectiveError extends Error {
+  /** Always `"CollectiveError"`. */
+  override readonly name = "CollectiveError";
+  /** The rank that the failure is about, or -1 when it is not known. */
+  readonly rank: number;
+  /** The operation, for example `all_reduce`. */
+  readonly op: string;
+  /** The user's source line that made the call, or an empty string. */
+  readonly callSite: string;
+
+  /** Takes the sentence to show, and what is known about the failure; `cause` is the error that led to it. */
+  constructor(message: string, options: { rank: number; op: string; callSite?: string; cause?: unknown }) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.rank = options.rank;
+    this.op = options.op;
+    this.callSite = options.callSite ?? "";
+  }
+}

@@ -10,12 +10,12 @@
  */
 import { type HeaderFunction, parseHeader } from "../tools/header.ts";
 import { type Backend, checkPrebuilt, libraryName, PREBUILT, recordChecksums } from "./toolchain/checksums.ts";
-import { compileAll, type Job, ROOT, run, sha256 } from "./toolchain/compile.ts";
-import { emulatedJobs } from "./toolchain/emulated.ts";
+import { compileAll, type Job, ROOT, run } from "./toolchain/compile.ts";
+import { buildFakeNccl, EMULATED, emulatedJobs, librarySources } from "./toolchain/emulated.ts";
 import { dispatchSource, type Level, LEVELS } from "./toolchain/levels.ts";
 import { formatResources, listSpills, readResources, REGISTER_TABLE } from "./toolchain/ptxas.ts";
 import { ARCHITECTURES, buildConformance, cudaLinkFlags, NVCC_COMPILE } from "./toolchain/nvcc.ts";
-import { objectName, sourcesIn, WARNINGS } from "./toolchain/sources.ts";
+import { abiDefine, abiHash, cudaSources, objectName, sourcesIn, WARNINGS } from "./toolchain/sources.ts";
 import { checkExports, checkLinks } from "./toolchain/verify.ts";
 
 const COMPILE = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-I", "kernels"];
@@ -23,7 +23,7 @@ const CPU_COMPILE = [...COMPILE, ...WARNINGS, "-ffp-contract=fast", "-fno-math-e
 const LINK = ["-shared", "-s", "-Wl,-z,nodelete", "-Wl,--gc-sections", "-static-libstdc++", "-static-libgcc"];
 
 /** Sources of kernels/cpu that hold no code for an instruction-set level; all others there are compiled once for each. */
-const CPU_ONCE = new Set(["host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc", "sort.cc"]);
+const CPU_ONCE = new Set(["comm.cc", "host_allocator.cc", "memory.cc", "thread_pool.cc", "library.cc", "sort.cc"]);
 
 /** What can be built: the committed libraries, and the CUDA library for an emulated GPU. */
 type Target = Backend | "emulated";
@@ -86,11 +86,6 @@ async function cpuJobs(
   return jobs;
 }
 
-/** What the CUDA library has of its own, beside kernels/common. */
-function cudaSources(): string[] {
-  return [...sourcesIn("ops", ".cu"), ...sourcesIn("cuda", ".cu")];
-}
-
 function cudaJobs(directory: string, define: string, architectures: string[]): Job[] {
   const object = (source: string): string => `${directory}/${objectName(source)}.o`;
   return [
@@ -124,17 +119,16 @@ async function link(path: string, objects: string[], libraries: string[], functi
 }
 
 async function build(target: Target, { levels, architectures, isComplete }: Targets): Promise<void> {
-  const directory = `build/${target}`;
+  const directory = target === "emulated" ? EMULATED : `build/${target}`;
   await Deno.mkdir(`${ROOT}${directory}`, { recursive: true });
   await Deno.mkdir(PREBUILT, { recursive: true });
   const header = await Deno.readFile(`${ROOT}kernels/include/accelerate.h`);
   const functions = parseHeader(new TextDecoder().decode(header));
-  const abi = await sha256(header);
-  const define = `-DAX_ABI_HASH="${abi}"`;
+  const abi = await abiHash();
+  const define = abiDefine(abi);
   if (target === "emulated") {
-    const objects = await compileAll(
-      emulatedJobs(directory, [...cudaSources(), ...sourcesIn("common", ".cc")], [define]),
-    );
+    const objects = await compileAll(emulatedJobs(librarySources(), [define]));
+    await buildFakeNccl();
     return await link(`${ROOT}${directory}/${libraryName("cuda")}`, objects, ["-lpthread"], functions);
   }
   const jobs = target === "cpu"

@@ -7,7 +7,7 @@ namespace ax {
 inline namespace AX_ISA {
 
 struct ProductShape {
-  int32_t batch, m, n, k, transpose_a, transpose_b, lda, ldb, ldc, batch_a, batch_b, batch_out;
+  int32_t batch, m, n, k, transpose_a, transpose_b, lda, ldb, ldc, batch_a, batch_b, batch_out, allow_tf32;
 };
 
 template <class T>

@@ -38,13 +38,6 @@ int32_t HostCommBuffer::copyOut(uint64_t byte_offset, const void* host, uint64_t
 }
 
 int32_t ShmComm::allReduce(CommBuffer& values, int32_t op, int32_t dtype, uint64_t count, double scale) {
-  if (op < AX_COMM_SUM || op > AX_COMM_MIN) return fail(AX_ERROR_ARGUMENT, "op is %d, want 0 to 2", op);
-  if (dtype != AX_FLOAT32 && dtype != AX_FLOAT64 && dtype != AX_INT32 && dtype != AX_INT64) {
-    return fail(AX_ERROR_UNSUPPORTED, "all_reduce is not available for dtype %s", isDtype(dtype) ? kDtypeNames[dtype] : "?");
-  }
-  if (scale != 1 && (dtype == AX_INT32 || dtype == AX_INT64)) {
-    return fail(AX_ERROR_ARGUMENT, "scale must be 1 for integers, got %.17g", scale);
-  }
   AX_TRY(begin(kAllReduceKind, op, dtype, 0, count, scale));
   if (count == 0) return synchronize();
   return count * static_cast<uint64_t>(kDtypeBytes[dtype]) <= at_once_bytes_ ? reduceAtOnce(values, op, dtype, count, scale)
@@ -111,8 +104,32 @@ int32_t ShmComm::reduceInShards(CommBuffer& values, int32_t op, int32_t dtype, u
   return AX_OK;
 }
 
+// In one step a rank writes what each of the others reduces of a range of its part.
+int32_t ShmComm::reduceScatter(CommBuffer& out, CommBuffer& x, int32_t op, int32_t dtype, uint64_t count, double scale) {
+  AX_TRY(begin(kReduceScatterKind, op, dtype, 0, count, scale));
+  const uint64_t size = static_cast<uint64_t>(kDtypeBytes[dtype]), ranks = static_cast<uint64_t>(worldSize());
+  const uint64_t share = segment_.slots().chunk_bytes / ranks / 64 * 64;
+  const uint64_t own = static_cast<uint64_t>(segment_.rank()) * share;
+  uint64_t offset = 0;
+  do {
+    const uint64_t bytes = std::min(share, count * size - offset);
+    const uint32_t step = step_ + 1;
+    char* slot = segment_.chunk(segment_.rank(), step);
+    for (uint64_t rank = 0; rank < ranks; ++rank) {
+      AX_TRY(breakOnBuffer(x.copyIn(slot + rank * share, rank * count * size + offset, bytes)));
+    }
+    AX_TRY(synchronize());
+    const char* sources[kMaxWorldSize];
+    for (int rank = 0; rank < worldSize(); ++rank) sources[rank] = segment_.chunk(rank, step) + own;
+    char* result = segment_.result(segment_.rank(), step);
+    reduceSources(op, dtype, result, sources, worldSize(), bytes / size, scale);
+    AX_TRY(breakOnBuffer(out.copyOut(offset, result, bytes)));
+    offset += bytes;
+  } while (offset < count * size);
+  return AX_OK;
+}
+
 int32_t ShmComm::broadcast(CommBuffer& values, uint64_t bytes, int32_t root) {
-  if (root < 0 || root >= worldSize()) return fail(AX_ERROR_ARGUMENT, "root is %d, want 0 to %d", root, worldSize() - 1);
   AX_TRY(begin(kBroadcastKind, 0, 0, root, bytes, 1));
   const uint64_t chunk_bytes = segment_.slots().chunk_bytes;
   uint64_t offset = 0;

@@ -87,11 +87,75 @@ int32_t ShmComm::synchronize() {
 }
 
 int32_t ShmComm::checkSignature(int other) {
-  const CollectiveSignature& theirs = segment_.block(other).signature[step_ & 1];
-  if (__builtin_expect(memcmp(&theirs, &signature_, sizeof theirs) == 0, 1)) return AX_OK;
+  return compare(other, segment_.block(other).signature[step_ & 1], signature_);
+}
+
+int32_t ShmComm::compare(int other, const CollectiveSignature& theirs, const CollectiveSignature& own) {
+  if (__builtin_expect(memcmp(&theirs, &own, sizeof theirs) == 0, 1)) return AX_OK;
   return breakWith(AX_ERROR_MISMATCH, other,
-                   "collective number " + std::to_string(signature_.number) + ": " + rankName(other) + " called " +
-                       describe(theirs) + ", rank " + std::to_string(segment_.rank()) + " called " + describe(signature_));
+                   "collective number " + std::to_string(own.number) + ": " + rankName(other) + " called " + describe(theirs) + ", rank " +
+                       std::to_string(segment_.rank()) + " called " + describe(own));
+}
+
+// --- Collectives on the device ---------------------------------------------------------------------------------------------
+
+int32_t ShmComm::record(int32_t kind, int32_t op, int32_t dtype, int32_t root, uint64_t count, double scale) {
+  if (__builtin_expect(broken_.load(std::memory_order_acquire) != AX_OK, 0)) return brokenStatus();
+  const uint32_t number = number_.load(std::memory_order_relaxed) + 1;
+  number_.store(number, std::memory_order_release);
+  signature_ = {number, kind, op, dtype, root, 0, count, 0};
+  memcpy(&signature_.scale_bits, &scale, sizeof scale);
+  RankBlock& own = segment_.block(segment_.rank());
+  // The place in the ring is free when all ranks have compared the collective that it holds.
+  for (int other = 0; number > kRecentCollectives && other < worldSize(); ++other) {
+    if (other != segment_.rank()) AX_TRY(await(other, &RankBlock::compared, number - kRecentCollectives));
+  }
+  own.recent[number % kRecentCollectives] = signature_;
+  // Stored before the others' words are read: of two ranks that come at once, at least one sees the other.
+  own.recorded.store(number, std::memory_order_seq_cst);
+  announce(number);
+  for (int other = 0; other < worldSize(); ++other) {
+    if (other == segment_.rank()) continue;
+    const uint32_t theirs = segment_.block(other).recorded.load(std::memory_order_seq_cst);
+    if (static_cast<int32_t>(theirs - number) < 0) continue;
+    AX_TRY(compare(other, segment_.block(other).recent[number % kRecentCollectives], signature_));
+  }
+  own.compared.store(number, std::memory_order_seq_cst);
+  if (own.waiters.load(std::memory_order_seq_cst) != 0) futexWake(own.compared, INT32_MAX, FutexScope::kMachine);
+  return AX_OK;
+}
+
+int32_t ShmComm::watch() {
+  if (broken_.load(std::memory_order_acquire) != AX_OK) return brokenStatus();
+  const uint32_t failure = segment_.header().failure.load(std::memory_order_acquire);
+  if (failure != 0) return breakAsPeersDid(failure);
+  const uint32_t number = segment_.block(segment_.rank()).recorded.load(std::memory_order_acquire);
+  for (int peer = 0; peer < worldSize(); ++peer) {
+    if (peer == segment_.rank()) continue;
+    const RankBlock& block = segment_.block(peer);
+    if (block.left.load(std::memory_order_acquire) != 0) {
+      if (reached(peer, &RankBlock::recorded, number)) continue;
+      return breakWith(AX_ERROR_PEER, peer, rankName(peer) + " left the communicator before " + describeLatest());
+    }
+    if (!watches_[peer].hasEnded()) continue;
+    if (block.left.load(std::memory_order_acquire) != 0) continue;
+    return breakWith(AX_ERROR_PEER, peer,
+                     rankName(peer) + " died; the last that rank " + std::to_string(segment_.rank()) + " called was " + describeLatest());
+  }
+  return AX_OK;
+}
+
+int ShmComm::laggingRank() const {
+  const uint32_t number = segment_.block(segment_.rank()).recorded.load(std::memory_order_acquire);
+  for (int other = 0; other < worldSize(); ++other) {
+    if (!reached(other, &RankBlock::recorded, number)) return other;
+  }
+  return -1;
+}
+
+std::string ShmComm::describeLatest() const {
+  const RankBlock& own = segment_.block(segment_.rank());
+  return describe(own.recent[own.recorded.load(std::memory_order_acquire) % kRecentCollectives]);
 }
 
 // --- Waiting ---------------------------------------------------------------------------------------------------------------
@@ -210,14 +274,15 @@ int32_t ShmComm::breakWith(int32_t code, int failed_rank, const std::string& sen
 
 int32_t ShmComm::breakAsPeersDid(uint32_t failure) {
   const int32_t code = static_cast<int32_t>(failure & 0xff);
-  const int failed_rank = static_cast<int>(failure >> 8 & 0xff), reporter = static_cast<int>(failure >> 16 & 0xff);
+  const int failed_rank = static_cast<int8_t>(failure >> 8 & 0xff), reporter = static_cast<int>(failure >> 16 & 0xff);
   const char* what = code == AX_ERROR_TIMEOUT    ? " did not arrive in time"
                      : code == AX_ERROR_PEER     ? " died or left"
                      : code == AX_ERROR_MISMATCH ? " called another collective"
                                                  : " failed";
+  const std::string who = failed_rank < 0 ? "a rank" : rankName(failed_rank);
   return breakWith(code, failed_rank,
-                   rankName(reporter) + " gave up: " + rankName(failed_rank) + what + "; rank " + std::to_string(segment_.rank()) +
-                       " was in " + describe(signature_));
+                   rankName(reporter) + " gave up: " + who + what + "; rank " + std::to_string(segment_.rank()) + " was in " +
+                       describe(signature_));
 }
 
 int32_t ShmComm::breakForTimeout(Word word, uint32_t target) {
@@ -245,14 +310,17 @@ std::string ShmComm::rankName(int rank) const {
 }
 
 std::string ShmComm::describe(const CollectiveSignature& signature) const {
+  if (signature.number == 0) return "its first collective";
   char text[160];
   const unsigned long long count = signature.count;
   switch (signature.kind) {
-    case kAllReduceKind: {
+    case kAllReduceKind:
+    case kReduceScatterKind: {
       static constexpr const char* kOps[] = {"sum", "max", "min"};
       double scale;
       memcpy(&scale, &signature.scale_bits, sizeof scale);
-      snprintf(text, sizeof text, "all_reduce(%s, %s, %llu elements, scale %.9g)", kOps[signature.op], kDtypeNames[signature.dtype],
+      snprintf(text, sizeof text, "%s(%s, %s, %llu elements, scale %.9g)",
+               signature.kind == kAllReduceKind ? "all_reduce" : "reduce_scatter", kOps[signature.op], kDtypeNames[signature.dtype],
                count, scale);
       break;
     }

@@ -45,12 +45,25 @@ class ShmComm {
   void close();
 
   int32_t allReduce(CommBuffer& values, int32_t op, int32_t dtype, uint64_t count, double scale);
+  int32_t reduceScatter(CommBuffer& out, CommBuffer& x, int32_t op, int32_t dtype, uint64_t count, double scale);
   int32_t broadcast(CommBuffer& values, uint64_t bytes, int32_t root);
   int32_t allGather(CommBuffer& out, CommBuffer& x, uint64_t bytes);
   int32_t barrier();
 
   int32_t pollPeers(bool* ready);
   int32_t awaitPeers();
+
+  // For collectives that run on the device. Announces one and compares it with those of the ranks that are there or ahead; the others
+  // compare theirs when they come. Does not wait, unless it is far ahead.
+  int32_t record(int32_t kind, int32_t op, int32_t dtype, int32_t root, uint64_t count, double scale);
+  // Whether a peer failed, died, or left before what this rank announced last.
+  int32_t watch();
+  // Makes this the end of the communicator, for all ranks.
+  int32_t giveUp(int32_t code, int failed_rank, const std::string& sentence) { return breakWith(code, failed_rank, sentence); }
+  std::string describeLatest() const;
+  // A rank that has not announced what this one announced last, or -1.
+  int laggingRank() const;
+  std::string rankName(int rank) const;
 
   int worldSize() const { return segment_.worldSize(); }
   int failedRank() const { return failed_rank_.load(std::memory_order_relaxed); }
@@ -67,6 +80,7 @@ class ShmComm {
   void post();
   int32_t synchronize();
   int32_t checkSignature(int other);
+  int32_t compare(int other, const CollectiveSignature& theirs, const CollectiveSignature& own);
   int32_t await(int other, Word word, uint32_t target);
   int32_t awaitSlowly(int other, Word word, uint32_t target);
   int32_t examine(int other, Word word, uint32_t target, Wait& wait);
@@ -77,7 +91,6 @@ class ShmComm {
   int32_t breakForTimeout(Word word, uint32_t target);
   int32_t breakOnBuffer(int32_t status);
   std::string describe(const CollectiveSignature& signature) const;
-  std::string rankName(int rank) const;
 
   int32_t reduceAtOnce(CommBuffer& values, int32_t op, int32_t dtype, uint64_t count, double scale);
   int32_t reduceInShards(CommBuffer& values, int32_t op, int32_t dtype, uint64_t count, double scale);

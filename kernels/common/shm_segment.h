@@ -11,7 +11,7 @@ namespace ax {
 
 constexpr int kMaxWorldSize = 64;
 
-enum CollectiveKind { kWaitKind = 0, kAllReduceKind = 1, kBroadcastKind = 2, kAllGatherKind = 3, kBarrierKind = 4 };
+enum CollectiveKind { kWaitKind = 0, kAllReduceKind = 1, kBroadcastKind = 2, kAllGatherKind = 3, kBarrierKind = 4, kReduceScatterKind = 5 };
 
 // What a rank calls: all ranks must show the same.
 struct CollectiveSignature {
@@ -21,6 +21,9 @@ struct CollectiveSignature {
   uint64_t count;       // elements of an all-reduce, otherwise bytes
   uint64_t scale_bits;  // of the double
 };
+
+// How many collectives a rank may have announced that others have not compared with theirs.
+constexpr uint32_t kRecentCollectives = 64;
 
 // One rank's part of the control data. Only this rank writes it, except `waiters`.
 struct alignas(128) RankBlock {
@@ -34,6 +37,11 @@ struct alignas(128) RankBlock {
   std::atomic<uint32_t> waiters;              // processes that may sleep on `posted` or `entered`
   // By the parity of the step: a signature is read until the next step is posted.
   CollectiveSignature signature[2];
+
+  // Of collectives that are enqueued on a GPU: by number, and how far this rank has announced and compared.
+  alignas(128) std::atomic<uint32_t> recorded;
+  std::atomic<uint32_t> compared;
+  CollectiveSignature recent[kRecentCollectives];
 };
 
 struct ShmHeader {

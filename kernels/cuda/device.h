@@ -20,7 +20,7 @@ struct HeldBlock {
 
 struct Device {
   int index = 0;
-  cudaStream_t compute = nullptr, communication = nullptr;
+  cudaStream_t compute = nullptr;
   int32_t* index_flag = nullptr;      // pinned
   std::mutex order_lock;
   cudaEvent_t order_event = nullptr;  // of orderAfter
@@ -38,8 +38,8 @@ int32_t deviceAt(int index, Device** device);
 // One that was started before, without making it the calling thread's.
 Device* startedDevice(int index);
 
-// What kernels have left in the index flag, once the work they belong to is finished.
-int32_t takeIndexError(Device& device);
+// What went wrong in work that is finished: an index out of range, or a collective.
+int32_t takeErrors(Device& device);
 
 // Makes *held at least `bytes` large. Under the memory lock.
 int32_t grow(Device& device, HeldBlock* held, uint64_t bytes);

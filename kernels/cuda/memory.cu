@@ -94,7 +94,7 @@ int32_t copyToHost(void* host, const void* address, uint64_t bytes) {
   AX_TRY(currentDevice(&device));
   if (isRecording()) return failRecording("copy to the host, which waits for the GPU");
   AX_TRY(checkCuda(device->staging.toHost(host, address, bytes, device->compute), "copy to the host"));
-  return takeIndexError(*device);
+  return takeErrors(*device);
 }
 
 int32_t copyToDevice(void* address, const void* host, uint64_t bytes) {

@@ -1,6 +1,7 @@
 // Devices, streams and errors of the CUDA backend.
 #include "cuda/runtime.h"
 
+#include "common/comm.h"
 #include "common/device_memory.h"
 #include "cuda/device.h"
 #include "cuda/recording.h"
@@ -22,7 +23,6 @@ cudaError_t start(int index, Device* device) {
   int least = 0, greatest = 0;
   cudaError_t error = cudaDeviceGetStreamPriorityRange(&least, &greatest);
   if (error == cudaSuccess) error = cudaStreamCreateWithPriority(&device->compute, cudaStreamNonBlocking, least);
-  if (error == cudaSuccess) error = cudaStreamCreateWithPriority(&device->communication, cudaStreamNonBlocking, greatest);
   if (error == cudaSuccess) error = cudaHostAlloc(reinterpret_cast<void**>(&device->index_flag), sizeof(int32_t), cudaHostAllocMapped);
   if (error != cudaSuccess) return error;
   *device->index_flag = 0;
@@ -76,13 +76,6 @@ int32_t computeStream(cudaStream_t* stream) {
   return AX_OK;
 }
 
-int32_t communicationStream(cudaStream_t* stream) {
-  Device* device;
-  AX_TRY(currentDevice(&device));
-  *stream = device->communication;
-  return AX_OK;
-}
-
 int32_t orderAfter(cudaStream_t waiting, cudaStream_t other) {
   Device* device;
   AX_TRY(currentDevice(&device));
@@ -99,8 +92,8 @@ int32_t indexFlag(int32_t** flag) {
   return AX_OK;
 }
 
-int32_t takeIndexError(Device& device) {
-  if (*device.index_flag == 0) return AX_OK;
+int32_t takeErrors(Device& device) {
+  if (*device.index_flag == 0) return commFailure();
   *device.index_flag = 0;
   return fail(AX_ERROR_INDEX, "index tensor of an operation before this one held a value outside its dimension");
 }
@@ -110,7 +103,7 @@ int32_t synchronizeStream() {
   AX_TRY(currentDevice(&device));
   if (isRecording()) return fail(AX_ERROR_CAPTURE, "a recorded step cannot wait for the GPU");
   AX_TRY(checkCuda(cudaStreamSynchronize(device->compute), "finish the enqueued work"));
-  return takeIndexError(*device);
+  return takeErrors(*device);
 }
 
 }  // namespace ax

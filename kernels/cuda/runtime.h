@@ -18,10 +18,8 @@ int32_t checkCuda(cudaError_t error, const char* action);
 int currentDevice();
 int32_t selectDevice(int index);
 
-// The streams of the calling thread's device. All operations run in the compute stream; collectives may use the other one, which has a
-// higher priority.
+// The stream of the calling thread's device in which all operations run. Collectives have streams of their own, of a higher priority.
 int32_t computeStream(cudaStream_t* stream);
-int32_t communicationStream(cudaStream_t* stream);
 
 // What is enqueued in `waiting` from now on begins after all that is in `other` by now. Costs the host nothing, and is recorded in graphs.
 int32_t orderAfter(cudaStream_t waiting, cudaStream_t other);

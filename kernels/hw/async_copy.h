@@ -20,7 +20,7 @@ template <int kBytes>
 __device__ __forceinline__ void copyAsync(void* to, const void* from, uint32_t source_bytes = kBytes) {
   static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
   if constexpr (kBytes == 16) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(to)), "l"(__cvta_generic_to_global(from)), "r"(source_bytes)
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(sharedAddress(to)), "l"(__cvta_generic_to_global(from)), "r"(source_bytes)
                  : "memory");
   } else {
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(sharedAddress(to)), "l"(__cvta_generic_to_global(from)), "n"(kBytes),

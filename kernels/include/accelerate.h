@@ -230,9 +230,10 @@ enum {
 // out (batch, m, n) = epilogue(alpha * a (batch, m, k) x b (batch, k, n) + beta * out). float32, float64, bfloat16, float16; the
 // 16-bit ones are summed in float32 and rounded once, after the epilogue.
 // `shape` is int32: batch, m, n, k, transpose_a, transpose_b, lda, ldb, ldc, batch_stride_a, batch_stride_b,
-// batch_stride_out. Matrices are row-major with leading dimension ld (elements between rows of the stored matrix); transpose_a
+// batch_stride_out, allow_tf32. Matrices are row-major with leading dimension ld (elements between rows of the stored matrix); transpose_a
 // means that a is stored (k, m), transpose_b that b is stored (n, k). A batch stride of 0 shares the matrix. bias and aux
 // (same layout as out) are read or written only where the epilogue says so; bias id 0 means no bias. beta needs epilogue 0.
+// allow_tf32 = 1 lets a GPU round float32 operands to 10 bits of fraction (sums stay float32); the CPU takes no notice.
 // k = 0 makes the product 0. out must not overlap an input; aux that is read may be out itself.
 AX_OP int32_t ax_matmul(int32_t dtype, uint32_t out, double out_offset, uint32_t a, double a_offset, uint32_t b,
                         double b_offset, uint32_t bias, double bias_offset, uint32_t aux, double aux_offset,
@@ -499,19 +500,35 @@ AX_OP int32_t ax_norm_blocks(int32_t dtype, uint32_t out, double out_offset, uin
 
 enum { AX_COMM_SUM = 0, AX_COMM_MAX = 1, AX_COMM_MIN = 2 };
 
-// Joins the communicator `name` (unique to the job and the group: a POSIX shared-memory name without '/') as `rank` of
-// `world_size` processes of this machine; returns when all have joined. Writes the id (uint32_t). `timeout_ms` bounds this call
-// and every wait of the collectives; a peer that dies is noticed within 200 ms. No file is left in /dev/shm once all have joined.
-AX_NONBLOCKING int32_t ax_comm_create(void* comm, const char* name, int32_t rank, int32_t world_size, int32_t timeout_ms,
-                                      void* error, int32_t error_bytes);
+// What carries a communicator: shared memory of the host, GPUs that map each other's memory, or NCCL.
+enum { AX_COMM_SHM = 0, AX_COMM_IPC = 1, AX_COMM_NCCL = 2 };
+
+enum { AX_NCCL_ID_BYTES = 128 };
+
+// Joins a communicator as `rank` of `world_size`; returns when all have joined. Writes its id (uint32_t). `name` is a POSIX
+// shared-memory name without '/', unique to the job and the group, through which the ranks of this machine watch each other; NCCL
+// between machines takes an empty one. `nccl_id` is that of ax_nccl_id on one rank, and null for the others. `device` is the GPU's
+// index. `timeout_ms` bounds this call and every wait of the collectives; a peer of this machine that dies is noticed within 200 ms.
+// No file is left in /dev/shm once all have joined. AX_ERROR_UNSUPPORTED: the GPUs cannot map each other's memory, or there is no NCCL.
+AX_NONBLOCKING int32_t ax_comm_create(void* comm, int32_t backend, const char* name, const void* nccl_id, int32_t device, int32_t rank,
+                                      int32_t world_size, int32_t timeout_ms, void* error, int32_t error_bytes);
 
 // Leaves the communicator and frees it; peers that still wait for this rank get AX_ERROR_PEER.
 AX_API int32_t ax_comm_destroy(uint32_t comm);
 
+// Collectives block the calling thread until they are done, except those of AX_COMM_IPC and AX_COMM_NCCL: these are enqueued, see what
+// was enqueued on the device before, and run beside what is enqueued later until ax_comm_finish. Their failure is the status of the
+// next call, or of the next that waits for the device.
+
 // In place: values = scale * reduction over all ranks in rank order (bitwise equal on all ranks). float32, float64, int32,
-// int64. Blocks the calling thread until done.
+// int64; on GPUs also bfloat16 and float16, which are summed in float32 and rounded once. NCCL sums in an order of its own, scales
+// before it sums, and rounds 16-bit sums where it likes.
 AX_API int32_t ax_comm_all_reduce(uint32_t comm, int32_t op, int32_t dtype, uint32_t values, double offset, double count,
                                   double scale);
+
+// out (count) = part `rank` of the same reduction of x (world_size, count).
+AX_API int32_t ax_comm_reduce_scatter(uint32_t comm, int32_t op, int32_t dtype, uint32_t out, double out_offset, uint32_t x,
+                                      double x_offset, double count, double scale);
 
 // values of `root` to all ranks, in place. `bytes` from a byte offset.
 AX_API int32_t ax_comm_broadcast(uint32_t comm, uint32_t values, double byte_offset, double bytes, int32_t root);
@@ -520,8 +537,11 @@ AX_API int32_t ax_comm_broadcast(uint32_t comm, uint32_t values, double byte_off
 AX_API int32_t ax_comm_all_gather(uint32_t comm, uint32_t out, double out_byte_offset, uint32_t x, double x_byte_offset,
                                   double bytes);
 
-// Returns when all ranks have called it.
+// Returns when all ranks have called it. Blocks the calling thread in every backend.
 AX_API int32_t ax_comm_barrier(uint32_t comm);
+
+// What is enqueued on the device from now on sees the results of all collectives called before.
+AX_API int32_t ax_comm_finish(uint32_t comm);
 
 // Waits on another thread until all ranks have entered their next collective: call it before a collective whose peers may be
 // late, so that the calling thread stays free; the collective itself then does not wait long.
@@ -531,7 +551,17 @@ AX_NONBLOCKING int32_t ax_comm_wait(uint32_t comm, void* error, int32_t error_by
 AX_API int32_t ax_comm_poll(void* ready, uint32_t comm);
 
 // Writes the rank (int32_t) that the last AX_ERROR_PEER, AX_ERROR_TIMEOUT or AX_ERROR_MISMATCH of this communicator is about,
-// or -1.
+// or -1. comm 0: the last failure of any, as of ax_comm_create or of a call that waited for the device.
 AX_API int32_t ax_comm_failed_rank(void* rank, uint32_t comm);
+
+// Writes the version of NCCL (int32_t), for example 23007 for 2.30.7, or 0 when there is none that can be used; what to do about it is
+// then the sentence of ax_last_error().
+AX_API int32_t ax_nccl_version(void* version);
+
+// Writes a new id of AX_NCCL_ID_BYTES for ax_comm_create.
+AX_API int32_t ax_nccl_id(void* id);
+
+// Writes lines `key=value` of a GPU, which the ranks of a job compare: gpu, capability, driver, runtime and bus.
+AX_API int32_t ax_comm_describe(void* text, int32_t bytes, int32_t device);
 
 #endif  // ACCELERATE_H_

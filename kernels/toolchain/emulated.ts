@@ -4,7 +4,7 @@
  * @module
  */
 import { compileAll, type Job, ROOT, run } from "./compile.ts";
-import { objectName, sourcesIn, WARNINGS } from "./sources.ts";
+import { abiDefine, abiHash, cudaSources, objectName, sourcesIn, WARNINGS } from "./sources.ts";
 
 const EMULATED_COMPILE = [
   ...[
@@ -21,23 +21,38 @@ const EMULATED_COMPILE = [
   ...[...WARNINGS, "-Wno-unused-function", "-Wno-unknown-pragmas", "-x", "c++"],
 ];
 
+/** Where objects for the emulated GPU lie, those of tests too. */
+export const EMULATED = "build/emulated";
+
 /** Compilation of sources, relative to the project, and of the emulated GPU itself. */
-export function emulatedJobs(directory: string, sources: string[], flags: string[]): Job[] {
+export function emulatedJobs(sources: string[], flags: string[]): Job[] {
   return [...sources, ...sourcesIn("hw/emulator", ".cc")].map((source): Job => ({
     compiler: "g++",
     args: [...EMULATED_COMPILE, ...flags],
     source,
-    object: `${directory}/${objectName(source)}.o`,
+    object: `${EMULATED}/${objectName(source)}.o`,
   }));
 }
 
-/** Builds a program in build/<name> from sources of the project and returns its path. */
+/** What the CUDA library is made of. */
+export function librarySources(): string[] {
+  return [...cudaSources(), ...sourcesIn("common", ".cc")];
+}
+
+/** Builds what emulated GPUs have instead of NCCL, for tests: libnccl.so.2 in a folder. */
+export async function buildFakeNccl(): Promise<void> {
+  const args = EMULATED_COMPILE.filter((flag) => flag !== "-Wmissing-declarations");
+  const source = "tests/kernels/fake_nccl.cc", object = `${EMULATED}/fake_nccl.o`;
+  const objects = await compileAll([{ compiler: "g++", args, source, object }]);
+  await run("g++", ["-shared", ...objects, "-o", `${EMULATED}/libnccl.so.2`]);
+}
+
+/** Builds a program from sources of the project, for the emulated GPU, and returns its path. */
 export async function buildEmulatedProgram(name: string, sources: string[]): Promise<string> {
-  const directory = `build/${name}`;
-  await Deno.mkdir(`${ROOT}${directory}`, { recursive: true });
-  const objects = await compileAll(emulatedJobs(directory, sources, []));
-  await run("g++", [...objects, "-lpthread", "-o", `${directory}/program`]);
-  return `${ROOT}${directory}/program`;
+  await Deno.mkdir(`${ROOT}${EMULATED}`, { recursive: true });
+  const objects = await compileAll(emulatedJobs(sources, [abiDefine(await abiHash())]));
+  await run("g++", [...objects, "-lpthread", "-o", `${EMULATED}/${name}`]);
+  return `${ROOT}${EMULATED}/${name}`;
 }
 
 /** Whether g++ is there; without it tests of kernels are left out. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ROOT } from "./compile.ts";
+import { ROOT, sha256 } from "./compile.ts";
 
 export const WARNINGS = [
   "-Wall",
@@ -24,4 +24,19 @@ export function sourcesIn(folder: string, extension: string): string[] {
 /** Name of a source's object, without its extension. */
 export function objectName(source: string): string {
   return source.replace("kernels/", "").replaceAll("/", "_");
+}
+
+/** What the CUDA library has of its own, beside kernels/common. */
+export function cudaSources(): string[] {
+  return [...sourcesIn("ops", ".cu"), ...sourcesIn("cuda", ".cu")];
+}
+
+/** The hash of accelerate.h, by which TypeScript and a library know that they belong together. */
+export async function abiHash(): Promise<string> {
+  return await sha256(await Deno.readFile(`${ROOT}kernels/include/accelerate.h`));
+}
+
+/** How sources learn of the hash. */
+export function abiDefine(abi: string): string {
+  return `-DAX_ABI_HASH="${abi}"`;
 }

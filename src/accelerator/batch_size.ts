@@ -55,7 +55,7 @@ export async function findBatchSize<T>(
       error = thrown;
       kind = kindOf(thrown);
       // The others may be waiting for this rank inside of a collective.
-      if (kind !== "peer") group.abandon();
+      if (kind !== "peer") await group.abandon();
     }
     const outcomes = (await group.meet(JSON.stringify([kind, String(error)]))).map((text) => JSON.parse(text));
     if (outcomes.every(([other]) => other === "ok")) return value as T;

@@ -7,7 +7,7 @@ import { CollectiveError } from "../core/errors.ts";
 import { empty, noGrad } from "../core/op.ts";
 import { refuseRecording } from "../core/recording.ts";
 import { tensor } from "../creation.ts";
-import type { ProcessGroup } from "../distributed/process_group.ts";
+import type { LastingGroup } from "../distributed/lasting_group.ts";
 import { Reducer } from "../distributed/reducer.ts";
 import { Module } from "../nn/module.ts";
 import { fillInto } from "../ops/launch.ts";
@@ -59,7 +59,7 @@ export class Gradients {
   #resolved = new WeakMap<object, readonly Window[]>();
   /** How many regions keep a buffer's gradients to this rank. */
   readonly #held = new Map<FlatBuffer, number>();
-  #group: ProcessGroup | undefined;
+  #group: LastingGroup | undefined;
   /** The windows of the innermost micro-batch that is open. */
   entered: readonly Window[] | null = null;
   /** The windows of the micro-batch that was entered last. */
@@ -98,7 +98,7 @@ export class Gradients {
   }
 
   /** Makes a model's parameters flat, and equal to those of rank 0. */
-  async prepareModel(model: Module, group: ProcessGroup): Promise<void> {
+  async prepareModel(model: Module, group: LastingGroup): Promise<void> {
     this.#group = group;
     for (const buffer of placeModule(model, group.device)) {
       if (!this.#windows.has(buffer)) this.#adopt(new Window(), [buffer]);

@@ -7,7 +7,7 @@
 import { CollectiveError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
 import { tensor } from "../creation.ts";
-import type { ProcessGroup } from "../distributed/process_group.ts";
+import type { LastingGroup } from "../distributed/lasting_group.ts";
 import type { Module } from "../nn/module.ts";
 import { copyInto } from "../ops/launch.ts";
 import type { OptimizerStateDict } from "../optim/optimizer.ts";
@@ -26,7 +26,7 @@ const HEAD = 3;
 /** A region that all ranks enter, and that each leaves when all have no batch left. */
 export class Join implements JoinedRegion {
   readonly #ranks: Ranks;
-  readonly #group: ProcessGroup;
+  readonly #group: LastingGroup;
   readonly #gradients: Gradients;
   /** Gathers metrics without any of one's own. */
   readonly #shadowMetrics: (turn: Turn) => void;
@@ -38,7 +38,7 @@ export class Join implements JoinedRegion {
    * @param gradients What is reduced.
    * @param shadowMetrics Takes part in `gatherForMetrics` of the others.
    */
-  constructor(ranks: Ranks, group: ProcessGroup, gradients: Gradients, shadowMetrics: (turn: Turn) => void) {
+  constructor(ranks: Ranks, group: LastingGroup, gradients: Gradients, shadowMetrics: (turn: Turn) => void) {
     this.#ranks = ranks;
     this.#group = group;
     this.#gradients = gradients;

@@ -9,8 +9,7 @@ import { CollectiveError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
 import { tensor } from "../creation.ts";
 import type { DistributedEnvironment } from "../distributed/environment.ts";
-import { type ProcessGroup, SingleProcessGroup } from "../distributed/process_group.ts";
-import { ShmProcessGroup } from "../distributed/shm_group.ts";
+import { LastingGroup } from "../distributed/lasting_group.ts";
 import { tidy } from "../tidy.ts";
 import { Regions } from "./regions.ts";
 
@@ -23,7 +22,7 @@ function hash(text: string): number {
 
 /** All ranks' bytes, which may differ in length; `lengths` are those of all ranks. */
 function exchangeBytes(
-  group: ProcessGroup,
+  group: LastingGroup,
   bytes: Uint8Array<ArrayBuffer>,
   lengths: readonly number[],
 ): Uint8Array<ArrayBuffer>[] {
@@ -38,7 +37,7 @@ function exchangeBytes(
 }
 
 /** One number of each rank. */
-function exchangeNumbers(group: ProcessGroup, values: readonly number[]): number[][] {
+function exchangeNumbers(group: LastingGroup, values: readonly number[]): number[][] {
   const all = tidy(() =>
     Array.from(
       group.allGather(tensor(values.slice(), { dtype: "float64", device: group.device.toString() })).data(),
@@ -50,7 +49,7 @@ function exchangeNumbers(group: ProcessGroup, values: readonly number[]): number
 
 /** What a collective may use while it has its turn. */
 export interface Turn {
-  readonly group: ProcessGroup;
+  readonly group: LastingGroup;
   /**
    * Compares what the ranks call, and gives a number of each.
    *
@@ -65,7 +64,7 @@ export interface Turn {
 }
 
 /** What each rank calls, as an error that all of them get. */
-function disagreement(group: ProcessGroup, op: string, detail: string): CollectiveError {
+function disagreement(group: LastingGroup, op: string, detail: string): CollectiveError {
   const own = new TextEncoder().encode(JSON.stringify([op, detail]));
   const lengths = exchangeNumbers(group, [own.length]).map(([length]) => length);
   const calls = exchangeBytes(group, own, lengths).map((bytes) => JSON.parse(new TextDecoder().decode(bytes)));
@@ -78,7 +77,7 @@ function disagreement(group: ProcessGroup, op: string, detail: string): Collecti
 }
 
 /** What may be done with a group while nobody else uses it. */
-export function turnOf(group: ProcessGroup): Turn {
+export function turnOf(group: LastingGroup): Turn {
   return {
     group,
     agree(op, detail, value = 0) {
@@ -99,7 +98,7 @@ export class Ranks {
   readonly worldSize: number;
   readonly regions: Regions;
   readonly #timeoutMs: number;
-  #group: Promise<ProcessGroup> | undefined;
+  #group: Promise<LastingGroup> | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
@@ -118,10 +117,8 @@ export class Ranks {
   }
 
   /** The group; the first call meets the others. */
-  join(): Promise<ProcessGroup> {
-    return this.#group ??= this.worldSize === 1
-      ? Promise.resolve(new SingleProcessGroup(this.device))
-      : ShmProcessGroup.join(this.environment, this.device, this.#timeoutMs);
+  join(): Promise<LastingGroup> {
+    return this.#group ??= LastingGroup.join(this.environment, this.device, this.#timeoutMs);
   }
 
   /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { CaptureError, LibraryError, NativeError, OutOfMemoryError } from "../../ffi/errors.ts";
+export { CaptureError, CollectiveError, LibraryError, NativeError, OutOfMemoryError } from "../../ffi/errors.ts";
 
 /** A tensor's shape does not fit the operation. */
 export class ShapeError extends TypeError {
@@ -36,26 +36,6 @@ export class ReleasedError extends Error {
 export class AutogradError extends Error {
   /** Always `"AutogradError"`. */
   override readonly name = "AutogradError";
-}
-
-/** A collective operation failed: a rank died, timed out, or called something else. */
-export class CollectiveError extends Error {
-  /** Always `"CollectiveError"`. */
-  override readonly name = "CollectiveError";
-  /** The rank that the failure is about, or -1 when it is not known. */
-  readonly rank: number;
-  /** The operation, for example `all_reduce`. */
-  readonly op: string;
-  /** The user's source line that made the call, or an empty string. */
-  readonly callSite: string;
-
-  /** Takes the sentence to show, and what is known about the failure; `cause` is the error that led to it. */
-  constructor(message: string, options: { rank: number; op: string; callSite?: string; cause?: unknown }) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.rank = options.rank;
-    this.op = options.op;
-    this.callSite = options.callSite ?? "";
-  }
 }
 
 /** A checkpoint or a weights file is missing, truncated or does not match. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { endScope, resumeScope, type Scope } from "../core/scope.ts";
+import { endScope, resumeScope, type Scope, withScope } from "../core/scope.ts";
 import type { Iteration, LoaderObserver } from "./iteration.ts";
 import { END, type Pending, type Source } from "./source.ts";
 
@@ -23,11 +23,23 @@ export function macrotask(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Moves a batch to the device as soon as it is made: the copy is then done by the time the batch is used. */
+function placedAhead({ scope, batch }: Pending, place: (batch: unknown) => unknown): Pending {
+  const move = (made: unknown): unknown => made === END || scope.ended ? made : withScope(scope, () => place(made));
+  return { scope, batch: batch instanceof Promise ? batch.then(move) : move(batch) };
+}
+
 /** Begins batches until there are enough, and takes the first. */
-function nextOf(queue: Pending[], source: Source, ahead: number): Pending | undefined {
+function nextOf(
+  queue: Pending[],
+  source: Source,
+  { ahead, place }: Pick<UseOptions, "ahead" | "place">,
+): Pending | undefined {
   while (queue.length <= ahead) {
-    const pending = source.start();
-    if (pending === undefined) break;
+    const started = source.start();
+    if (started === undefined) break;
+    // What another rank hands out is placed when it has come.
+    const pending = source.deliver === undefined ? placedAhead(started, place) : started;
     // An error is thrown where its batch is used, not before.
     if (pending.batch instanceof Promise) pending.batch.catch(() => {});
     queue.push(pending);
@@ -63,7 +75,7 @@ export async function* useBatches(
   let step: Scope | undefined;
   try {
     for (let i = 0; !iteration.isLast; i++) {
-      const pending = ahead === 0 ? source.start() : nextOf(queue, source, ahead);
+      const pending = ahead === 0 ? source.start() : nextOf(queue, source, { ahead, place });
       if (pending === undefined) return;
       step = pending.scope;
       resumeScope(step);
@@ -71,7 +83,7 @@ export async function* useBatches(
       let isLast = source.length === undefined ? looksAhead && await isEnd(queue[0]) : i === source.length - 1;
       if (source.deliver !== undefined) ({ batch, isLast } = await source.deliver(batch, isLast, step));
       if (batch === END) return;
-      batch = place(batch);
+      if (ahead === 0 || source.deliver !== undefined) batch = place(batch);
       iteration.advance(isLast);
       observer?.onBatch(iteration);
       yield batch;

@@ -3,50 +3,52 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** How values of ranks are combined. */
 export type ReduceOp = "sum" | "max" | "min";
 
-/** The ranks of a job. All of them must call the same operations in the same order. */
+/**
+ * The ranks of a job. All of them must call the same operations in the same order. Those on tensors of the CPU block the thread; those
+ * on a GPU are enqueued like any other operation.
+ */
 export interface ProcessGroup {
-  /** Where the tensors of its operations must be. */
-  readonly device: Device;
   readonly rank: number;
   readonly worldSize: number;
-  /** In place, on a contiguous tensor: `scale` times the reduction over all ranks, bitwise equal on all. Blocks the thread. */
+  /** In place, on a contiguous tensor: `scale` times the reduction over all ranks, bitwise equal on all. */
   allReduce(values: Tensor, op: ReduceOp, scale: number): void;
-  /** In place, on a contiguous tensor: the values of `root`. Blocks the thread. */
+  /** The same, but on a GPU it runs beside what follows: the result is there after {@link finish}, and until then nothing may use it. */
+  startAllReduce(values: Tensor, op: ReduceOp, scale: number): void;
+  /** What follows sees the results of all that was started. */
+  finish(): void;
+  /** Part `rank` of `scale` times the reduction; the first dimension must have the size of the group. */
+  reduceScatter(values: Tensor, op: ReduceOp, scale: number): Tensor;
+  /** In place, on a contiguous tensor: the values of `root`. */
   broadcast(values: Tensor, root: number): void;
-  /** The tensors of all ranks, which have one shape, along a new first dimension. Blocks the thread. */
+  /** The tensors of all ranks, which have one shape, along a new first dimension. */
   allGather(values: Tensor): Tensor;
   /** Resolves when every rank has come to its next operation, so that this one does not block for long. */
   ready(): Promise<void>;
   /** Resolves when every rank is here. */
   barrier(): Promise<void>;
-  /** The texts of all ranks, in rank order. It takes another way than the collectives, so it works after one of them has failed. */
-  meet(text: string): Promise<string[]>;
-  /** Leaves the collectives: ranks that wait in one, or come to one, get a CollectiveError. {@link rejoin} begins anew. */
-  abandon(): void;
-  /** Joins the collectives again; every rank must call it. */
-  rejoin(): Promise<void>;
   /** Leaves the group. */
   close(): Promise<void>;
 }
 
 /** A job of one process: every operation is finished before it begins. */
 export class SingleProcessGroup implements ProcessGroup {
-  readonly device: Device;
   readonly rank = 0;
   readonly worldSize = 1;
 
-  /** @param device Where this process computes. */
-  constructor(device: Device) {
-    this.device = device;
-  }
-
   allReduce(): void {}
+
+  startAllReduce(): void {}
+
+  finish(): void {}
+
+  reduceScatter(values: Tensor): Tensor {
+    return values.select(0, 0);
+  }
 
   broadcast(): void {}
 
@@ -59,16 +61,6 @@ export class SingleProcessGroup implements ProcessGroup {
   }
 
   barrier(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  meet(text: string): Promise<string[]> {
-    return Promise.resolve([text]);
-  }
-
-  abandon(): void {}
-
-  rejoin(): Promise<void> {
     return Promise.resolve();
   }
 

@@ -122,7 +122,7 @@ export class Reducer {
   }
 
   #reduceNext(): void {
-    this.#group.allReduce(this.#buckets[this.#next++].range, "sum", this.#scale);
+    this.#group.startAllReduce(this.#buckets[this.#next++].range, "sum", this.#scale);
   }
 
   /**
@@ -150,6 +150,7 @@ export class Reducer {
     noGrad(() => {
       for (const { range } of this.#buckets) fillInto(range, 0);
       while (this.#next < this.#buckets.length) this.#reduceNext();
+      this.#group.finish();
     });
   }
 
@@ -166,6 +167,7 @@ export class Reducer {
         fillInto(this.#parameters[i].gradSlot!, 0);
       });
       while (this.#next < this.#buckets.length) this.#reduceNext();
+      this.#group.finish();
       if (absent.length === 0) return;
       const used = this.#used.data();
       for (const i of absent) {

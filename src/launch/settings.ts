@@ -172,10 +172,11 @@ export function readSettings(command: Command, parsed: ParsedCommand, machine: M
   const askedProcesses = reader.wholeNumber("num-processes", 1, MAX_PROCESSES);
   const found = gpuCount > 0 ? `${gpuCount} GPUs` : "one process on the CPU";
   const numProcesses = askedProcesses ?? { value: Math.max(1, gpuCount), source: found };
-  if (!cpu.value && numProcesses.value > gpuCount) {
+  const mayShare = machine.environment("ACCELERATE_SHARE_GPU") === "1";
+  if (!cpu.value && numProcesses.value > gpuCount && !mayShare) {
     throw new LaunchError(
       `Cannot start ${numProcesses.value} processes on ${gpuCount} ${gpuCount === 1 ? "GPU" : "GPUs"}: ` +
-        `every process needs its own. Lower --num-processes, or add --cpu`,
+        `every process needs its own. Lower --num-processes, add --cpu, or set ACCELERATE_SHARE_GPU=1 to let processes share one`,
     );
   }
   const steps = reader.wholeNumber("gradient-accumulation-steps", 1, Number.MAX_SAFE_INTEGER);

@@ -17,12 +17,51 @@ export const NT = 1;
 export const TN = 2;
 
 /** Sizes and strides of the next product, in the order of `shape` in accelerate.h. */
-const product = new Int32Array(12);
+const product = new Int32Array(13);
 
 // Where `product` describes an operand: these plus 0 for a, plus 1 for b.
 const TRANSPOSED = 4;
 const LEADING = 6;
 const BATCH_STRIDE = 9;
+
+const ALLOW_TF32 = 12;
+
+/** How float32 matrices are multiplied on a GPU, see {@link setFloat32MatmulPrecision}. */
+export type Float32MatmulPrecision = "highest" | "high" | "medium";
+
+let precision: Float32MatmulPrecision = "highest";
+
+/**
+ * Chooses how float32 matrices are multiplied on a GPU, for the whole process and from the next operation on. `"highest"`, the default, keeps
+ * all 24 bits of float32. With `"high"` and `"medium"` the tensor cores multiply operands rounded to tf32, which has float32's range and 11
+ * significant bits; sums stay in float32. Other dtypes, convolutions and the CPU are not concerned. PyTorch's `torch.set_float32_matmul_precision`; there
+ * `"medium"` may use bfloat16, here it is the same as `"high"`.
+ *
+ * @throws {RangeError} When the precision is none of the three.
+ *
+ * @example
+ * ```ts
+ * import { getFloat32MatmulPrecision, setFloat32MatmulPrecision } from "../../mod.ts";
+ *
+ * setFloat32MatmulPrecision("high");
+ * console.assert(getFloat32MatmulPrecision() === "high");
+ * setFloat32MatmulPrecision("highest");
+ * ```
+ */
+export function setFloat32MatmulPrecision(value: Float32MatmulPrecision): void {
+  if (value !== "highest" && value !== "high" && value !== "medium") {
+    throw new RangeError(
+      `Cannot set the precision of float32 products to "${value}": it must be "highest", "high" or "medium"`,
+    );
+  }
+  precision = value;
+  product[ALLOW_TF32] = value === "highest" ? 0 : 1;
+}
+
+/** The precision that {@link setFloat32MatmulPrecision} has chosen. PyTorch's `torch.get_float32_matmul_precision`. */
+export function getFloat32MatmulPrecision(): Float32MatmulPrecision {
+  return precision;
+}
 
 function writeSizes(batch: number, m: number, n: number, k: number): void {
   product[0] = batch;

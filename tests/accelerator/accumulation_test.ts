@@ -1,6 +1,6 @@
 // Accumulation of gradients: rows GA-6 to GA-13 of Accelerate's behaviour.
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Accelerator, arange, data, nn, optim, type Tensor, tensor, zeros } from "../../mod.ts";
+import { Accelerator, arange, data, memoryStats, nn, optim, type Tensor, tensor, zeros } from "../../mod.ts";
 import { assertClose } from "../_support/close.ts";
 import { shownOn } from "../_support/ranks.ts";
 
@@ -213,6 +213,73 @@ Deno.test("several losses in a micro-batch, a micro-batch without one, and windo
   assertThrows(() => accelerator.accumulate(model, () => assert(false)));
   accelerator.accumulate(model, () => (backward(8), end()));
   assertEquals(model.weight.toArray(), [-28]);
+});
+
+Deno.test("clipping through the Accelerator gives the reference's values", async () => {
+  const accelerator = new Accelerator();
+  const x = new nn.Parameter(zeros([2]));
+  const model = Object.assign(new Weight(), { x });
+  await accelerator.prepare(model);
+  const clipped = (gradient: number[], clip: () => number | void): [number | void, Tensor] => {
+    model.zeroGrad();
+    accelerator.backward(x.mul(tensor(gradient)).sum());
+    return [clip(), x.grad!];
+  };
+  const [norm, scaled] = clipped([3, 4], () => accelerator.clipGradNorm([x], 1).item());
+  assertEquals(norm, 5);
+  assertClose(scaled, [0.5999999, 0.7999998], { atol: 1e-7 });
+  const [largest, byLargest] = clipped([3, 4], () => accelerator.clipGradNorm([x], 3, { normType: Infinity }).item());
+  assertEquals(largest, 4);
+  assertClose(byLargest, [2.2499994, 2.9999993], { atol: 5e-7 });
+  const [, limited] = clipped([3, -4], () => accelerator.clipGradValue([x], 3.5));
+  assertEquals(limited.toArray(), [3, -3.5]);
+});
+
+Deno.test("PR-1: what prepare() does not know passes through, twice is as once, and freeMemory forgets all", async () => {
+  const accelerator = new Accelerator();
+  const model = new Weight();
+  const optimizer = sgd(model);
+  const loader = new data.DataLoader(new data.TensorDataset(arange(4)));
+  const scheduler = new optim.lrScheduler.StepLR(optimizer, { stepSize: 1 });
+  const list = [1, 2];
+  const prepared = await accelerator.prepare(null, list, model, 5, optimizer, loader, scheduler, undefined);
+  assertEquals(prepared[1] === list, true);
+  assertEquals(prepared, [null, list, model, 5, optimizer, loader, scheduler, undefined]);
+  await accelerator.prepare(model, optimizer, loader, scheduler);
+  const { models, gradients, loaders, schedulers } = accelerator.parts;
+  const counts = (): number[] => [models.size, gradients.links.size, loaders.prepared.size, schedulers.prepared.size];
+  assertEquals(counts(), [1, 1, 1, 1]);
+  optimizer.step();
+  scheduler.step();
+  assertClose(tensor(scheduler.getLastLr()), [0.1], { rtol: 1e-6 });
+  assertEquals(await accelerator.freeMemory(), []);
+  assertEquals(counts(), [0, 0, 0, 0]);
+  assertEquals(model.weight.toArray(), [0]);
+});
+
+Deno.test("a loop that accumulates leaves nothing behind", async () => {
+  const accelerator = new Accelerator({ gradientAccumulationSteps: 2 });
+  const model = new nn.Linear(4, 4);
+  const optimizer = sgd(model, 1e-3);
+  const loader = new data.DataLoader(new data.TensorDataset(zeros([12, 4])), { batchSize: 2, shuffle: true });
+  await accelerator.prepare(model, optimizer, loader);
+  const epoch = async (): Promise<number> => {
+    for await (const [x] of loader) {
+      accelerator.accumulate(model, () => {
+        const lossSum = model.forward(x).square().sum();
+        accelerator.backward(lossSum, { normalizer: accelerator.sampleWeights().sum() });
+        accelerator.clipGradNorm(model.parameters(), 1);
+        optimizer.step();
+        optimizer.zeroGrad();
+      });
+      await accelerator.gatherForMetrics(x);
+    }
+    return memoryStats().liveStorages;
+  };
+  const before = await epoch();
+  const after = [await epoch(), await epoch()];
+  // Garbage of earlier tests may be collected meanwhile.
+  assert(after.every((count) => count <= before), `${after} storages, ${before} before`);
 });
 
 Deno.test("without accumulate(), backward divides by the number of steps, as Accelerate does", async () => {

@@ -1,6 +1,6 @@
 // gatherForMetrics: rows GM-1 to GM-10 of Accelerate's behaviour, and what it does beyond.
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Accelerator, arange, data, ShapeError, tensor } from "../../mod.ts";
+import { Accelerator, arange, data, ShapeError, type Tensor, tensor } from "../../mod.ts";
 import { shownOn } from "../_support/ranks.ts";
 
 interface Row {
@@ -202,4 +202,70 @@ Deno.test("sampleWeights() make losses and gradients exact although the last bat
     assertEquals(last[0].filter((weight) => weight === 0).length, 1);
     assertEquals(shown[0][0][2][0].includes(0), false);
   }
+});
+
+Deno.test("DL-28: the batch that is used is that of the inner loop, then of the outer one, then none", async () => {
+  const accelerator = new Accelerator();
+  const make = (n: number): data.DataLoader<Tensor[]> =>
+    new data.DataLoader<Tensor[]>(new data.TensorDataset(arange(n)), { batchSize: 2 });
+  const [outer, inner] = await accelerator.prepare(make(4), make(6));
+  const current = (): number[] | null => accelerator.parts.loaders.current?.places(0) ?? null;
+  const seen: unknown[] = [];
+  for await (const _ of outer) {
+    seen.push(current());
+    for await (const _ of inner) seen.push(current());
+    seen.push(current());
+  }
+  seen.push(current());
+  const once = [[0, 1], [2, 3], [4, 5]];
+  assertEquals(seen, [[0, 1], ...once, [0, 1], [2, 3], ...once, [2, 3], null]);
+});
+
+Deno.test("DL-25: the last batch that rank 0 hands out is known on every rank, each time", async () => {
+  for (const dataset of ["new data.TensorDataset(arange(16))", "new Stream()"]) {
+    const shown = await shownOn(
+      2,
+      `
+      class Stream extends data.IterableDataset {
+        *[Symbol.iterator]() { for (let i = 0; i < 16; i++) yield [i]; }
+      }
+      const accelerator = new Accelerator({ dataLoader: { dispatchBatches: true, splitBatches: true } });
+      const loader = new data.DataLoader(${dataset}, { batchSize: 4, prefetch: 2 });
+      await accelerator.prepare(loader);
+      for (let pass = 0; pass < 2; pass++) {
+        const flags = [];
+        for await (const _ of loader) flags.push(accelerator.parts.loaders.current.isLast);
+        show(flags);
+      }
+      await accelerator.end();
+    `,
+    );
+    const flags = [false, false, false, true];
+    assertEquals(shown, [[flags, flags], [flags, flags]]);
+  }
+});
+
+Deno.test("a reader that fails on rank 0 fails on all ranks, with its reason", async () => {
+  const shown = await shownOn(
+    2,
+    `
+    class Broken extends data.Dataset {
+      length = 8;
+      get(index) { if (index === 5) throw new TypeError("sample 5 is broken"); return index; }
+    }
+    const accelerator = new Accelerator({ dataLoader: { dispatchBatches: true } });
+    const loader = new data.DataLoader(new Broken(), { batchSize: 2 });
+    await accelerator.prepare(loader);
+    const seen = [];
+    try {
+      for await (const x of loader) seen.push(...x.toArray());
+    } catch (error) {
+      show([seen, error.message]);
+    }
+    show(await accelerator.gather(tensor([accelerator.processIndex])));
+    await accelerator.end();
+  `,
+  );
+  const reason = "Cannot load: rank 0, which reads for all, failed with: TypeError: sample 5 is broken";
+  assertEquals(shown, [[[[0, 1], "sample 5 is broken"], [0, 1]], [[[2, 3], reason], [0, 1]]]);
 });

@@ -124,7 +124,7 @@ function verify(device: DeviceName, p: Product): void {
       other === null ? 0 : 1,
       Int32Array.of(
         ...[batch, m, n, k, Number(transposeA), Number(transposeB)],
-        ...[lda, ldb, ldc, strideA, strideB, strideOut],
+        ...[lda, ldb, ldc, strideA, strideB, strideOut, 0],
       ),
       epilogue,
       alpha,

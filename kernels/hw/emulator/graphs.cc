@@ -17,11 +17,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return cudaSuccess;
   }
   if (stream->capture != nullptr) return cudaSuccess;  // recorded before the capture: a graph does not wait for it
-  if (event->state->recorded == 0) return cudaSuccess;
+  if (!event->state->is_recorded) return cudaSuccess;
   Operation operation;
   operation.event = event->state;
   operation.is_wait = true;
-  operation.number = event->state->recorded;
   return done(enqueue(stream, std::move(operation)));
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -42,28 +41,31 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     event->seen[stream] = stream->captured;
     return cudaSuccess;
   }
+  // Who waits for an earlier record goes on waiting for that one.
+  event->state = std::make_shared<EventState>();
+  event->state->is_recorded = true;
   Operation operation;
   operation.event = event->state;
-  operation.number = ++event->state->recorded;
   return done(enqueue(stream, std::move(operation)));
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   Lock lock(runtime().lock);
   if (event->capture != nullptr) return done(cudaErrorStreamCaptureUnsupported);
-  return done(driveUntil(lock, [=] { return event->state->completed == event->state->recorded; }));
+  return done(driveUntil(lock, [state = event->state] { return !state->is_recorded || state->is_completed; }));
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   Lock lock(runtime().lock);
-  const EventState& state = *event->state;
-  if (runtime().broken == cudaSuccess && state.completed != state.recorded) advance(true);
+  const std::shared_ptr<EventState> held = event->state;
+  const EventState& state = *held;
+  if (runtime().broken == cudaSuccess && state.is_recorded && !state.is_completed) advance(true);
   if (runtime().broken != cudaSuccess) return done(runtime().broken);
-  return state.completed == state.recorded ? cudaSuccess : cudaErrorNotReady;
+  return !state.is_recorded || state.is_completed ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   Lock lock(runtime().lock);
   const EventState &from = *start->state, &to = *end->state;
-  if (from.recorded == 0 || to.recorded == 0) return done(cudaErrorInvalidResourceHandle);
-  if (from.completed != from.recorded || to.completed != to.recorded) return done(cudaErrorNotReady);
+  if (!from.is_recorded || !to.is_recorded) return done(cudaErrorInvalidResourceHandle);
+  if (!from.is_completed || !to.is_completed) return done(cudaErrorNotReady);
   *milliseconds = static_cast<float>(to.time_ms - from.time_ms);
   return cudaSuccess;
 }

@@ -171,13 +171,18 @@ void Machine::add(std::shared_ptr<Launch> launch) { launches_.push_back(std::mov
 
 // One more block of some launch, if there is room.
 void Machine::makeResident() {
-  std::vector<Launch*> open;
+  std::vector<Launch*> open, absent;
   for (auto& launch : launches_) {
-    if (launch->next_block < launch->blockCount()) open.push_back(launch.get());
+    if (launch->next_block == launch->blockCount()) continue;
+    open.push_back(launch.get());
+    if (launch->next_block == launch->finished_blocks) absent.push_back(launch.get());
   }
   // Every launch has at least one block, so that kernels that wait for each other can.
-  const size_t limit = std::max(kMaxResidentBlocks, launches_.size());
-  if (open.empty() || resident_.size() >= limit) return;
+  if (!absent.empty()) {
+    open = absent;
+  } else if (open.empty() || resident_.size() >= kMaxResidentBlocks) {
+    return;
+  }
   Launch* chosen = open[randomBelow(static_cast<uint32_t>(open.size()))];
   const auto owner = std::find_if(launches_.begin(), launches_.end(), [=](auto& launch) { return launch.get() == chosen; });
   auto block = std::make_unique<Block>();
@@ -228,6 +233,18 @@ void Machine::retire(Block* block) {
   resident_.erase(std::find_if(resident_.begin(), resident_.end(), [=](auto& known) { return known.get() == block; }));
 }
 
+// Kernels that wait for each other: now and then a block stops for long, in which the others get as far ahead as they can.
+bool Machine::isHeldBack(Block& block) {
+  if (launches_.size() < 2) return false;
+  if (block.held_back > 0) {
+    --block.held_back;
+    return true;
+  }
+  constexpr uint32_t kOneIn = 512, kLongest = 20000;
+  if (randomBelow(kOneIn) == 0) block.held_back = randomBelow(kLongest);
+  return false;
+}
+
 bool Machine::hasLandings() const {
   return std::any_of(resident_.begin(), resident_.end(), [](auto& block) { return !block->landings.empty(); });
 }
@@ -257,6 +274,7 @@ bool Machine::step() {
   for (int i = 0; i < kThreadsInStep && !ready_.empty(); ++i) {
     const uint32_t chosen = randomBelow(static_cast<uint32_t>(ready_.size()));
     Thread* const thread = ready_[chosen];
+    if (isHeldBack(*thread->block)) continue;
     ready_[chosen] = ready_.back();
     ready_.pop_back();
     run(thread);

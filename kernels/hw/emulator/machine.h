@@ -107,6 +107,7 @@ struct Block {
   std::vector<PendingWork> landings;  // loads of tiles that have not landed
   WaitList phase_waiters;
   unsigned unfinished = 0;
+  uint32_t held_back = 0;  // how often its threads are passed over
 };
 
 // The thread that runs. Kernels ask for it at every threadIdx.
@@ -162,6 +163,7 @@ class Machine {
   friend void threadEntry();
 
   void makeResident();
+  bool isHeldBack(Block& block);
   void landOne();
   bool hasLandings() const;
   void run(Thread* thread);

@@ -43,14 +43,16 @@ bool startNext(Stream& stream) {
   bool progressed = false;
   while (stream.active == nullptr && !stream.queue.empty()) {
     Operation& next = stream.queue.front();
-    if (next.is_wait && next.event->completed < next.number) return progressed;
+    if (next.is_wait && !next.event->is_completed) return progressed;
     if (next.kernel != nullptr) {
       stream.active = std::make_shared<Launch>(*next.kernel);
       Machine::instance().add(stream.active);
+    } else if (next.attempt != nullptr) {
+      if (!next.attempt(next.data)) return progressed;
     } else if (next.work) {
       next.work();
     } else if (!next.is_wait) {
-      next.event->completed = next.number;
+      next.event->is_completed = true;
       next.event->time_ms = nowMs();
     }
     stream.queue.pop_front();
@@ -125,6 +127,15 @@ cudaError_t enqueue(Stream* stream, Operation operation) {
   }
   stream->queue.push_back(std::move(operation));
   return cudaSuccess;
+}
+
+cudaError_t enqueueAttempt(Stream* stream, Attempt attempt, void* data) {
+  Lock lock(runtime().lock);
+  startImporterThread();
+  Operation operation;
+  operation.attempt = attempt;
+  operation.data = data;
+  return enqueue(of(stream), std::move(operation));
 }
 
 cudaError_t forbidCapture() {

@@ -19,18 +19,25 @@ namespace hw::emulator {
 
 constexpr size_t kSharedBytesByDefault = 48 << 10, kMaxSharedBytes = 227 << 10;
 
+// One record of an event.
 struct EventState {
-  uint64_t recorded = 0, completed = 0;  // numbers of the latest record that was asked for, and of the latest that happened
+  bool is_recorded = false, is_completed = false;
   double time_ms = 0;
 };
 
+// Tries to do its work and returns whether that is done; must not block.
+using Attempt = bool (*)(void* data);
+
 struct Operation {
   std::function<void()> work;            // of the host's side: a copy
+  Attempt attempt = nullptr;             // or a kernel of another library
+  void* data = nullptr;
   std::shared_ptr<const Launch> kernel;  // or a kernel
   std::shared_ptr<EventState> event;     // or a record, or a wait for a record
   bool is_wait = false;
-  uint64_t number = 0;
 };
+
+cudaError_t enqueueAttempt(Stream* stream, Attempt attempt, void* data);
 
 struct Graph {
   std::vector<Operation> operations;  // in an order that respects every dependency
@@ -45,6 +52,8 @@ struct Graph {
 using Seen = std::map<const Stream*, size_t>;
 
 struct Stream {
+  // First, so that another library, which shares no symbols with this one, can enqueue: tests/kernels/fake_nccl.cc.
+  cudaError_t (*enqueue_attempt)(Stream*, Attempt, void* data) = enqueueAttempt;
   int device = 0;
   std::deque<Operation> queue;
   std::shared_ptr<Launch> active;
