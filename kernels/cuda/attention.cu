@@ -1,26 +1,10 @@
 // Attention on the GPU: which kernels compute a call, and the memory that its backward pass needs. cuda/attention/problem.cuh says how.
 #include "cuda/attention/problem.cuh"
+#include "cuda/workspace.h"
 
 namespace ax {
 inline namespace AX_ISA {
 namespace {
-
-// Device memory for the length of a call. Work of later calls comes later in the stream, so it may be released once all is enqueued.
-class Workspace {
- public:
-  Workspace() = default;
-  Workspace(const Workspace&) = delete;
-  ~Workspace() {
-    if (id_ != 0) ax_storage_release(&id_, 1);
-  }
-  int32_t allocate(double count, int32_t dtype, void** address) {
-    AX_TRY(ax_storage_create(&id_, count * kDtypeBytes[dtype], AX_MEMORY_OTHER));
-    return resolve(id_, 0, count, dtype, address);
-  }
-
- private:
-  uint32_t id_ = 0;
-};
 
 // Whether 16-byte copies can read (and stores write) the rows of an operand.
 bool isAligned(const void* data, const RowStrides& strides) {
@@ -49,8 +33,9 @@ int32_t run(int32_t dtype, const void* operands, const void* shape, const void* 
   if (fitsTensorCores(x, is_backward)) passes = mmaAttention(s.dim > s.v_dim ? s.dim : s.v_dim);
   if (!is_backward) return passes.forward(x);
   Workspace workspace;
-  const double queries = double{1} * s.batch * s.heads * s.q_len;
-  AX_TRY(workspace.allocate(queries, dtype == AX_FLOAT64 ? AX_FLOAT64 : AX_FLOAT32, &x.delta));
+  const uint64_t queries = uint64_t{1} * static_cast<uint64_t>(s.batch) * static_cast<uint64_t>(s.heads) * static_cast<uint64_t>(s.q_len);
+  AX_TRY(workspace.take(queries * (dtype == AX_FLOAT64 ? sizeof(double) : sizeof(float))));
+  x.delta = workspace.address();
   AX_TRY(passes.delta(x));
   AX_TRY(passes.query_gradient(x));
   return passes.key_gradient(x);
