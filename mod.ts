@@ -55,6 +55,7 @@ export {
   type GradScalerState,
   type ScaledOptimizer,
 } from "./src/optim/grad_scaler.ts";
+export * as tracking from "./src/tracking/mod.ts";
 export { autocast, type AutocastDType, autocastDType, type AutocastOptions } from "./src/autocast.ts";
 export { cat, stack } from "./src/ops/cat.ts";
 export {

@@ -4,58 +4,30 @@
  * @module
  */
 import type { DeviceName } from "../core/device.ts";
+import { env } from "../core/env.ts";
 import { DataLoader } from "../data/data_loader.ts";
 import { readAccelerateEnvironment, readDistributedEnvironment } from "../distributed/environment.ts";
 import { Module } from "../nn/module.ts";
 import { clipGradNorm, type ClipGradNormOptions, clipGradValue } from "../nn/utils/clip.ts";
 import { Optimizer } from "../optim/optimizer.ts";
 import type { Tensor } from "../tensor.ts";
-import { Accumulation, type GradientAccumulationOptions, inRegion, Region } from "./accumulation.ts";
+import { inRegion, Region } from "./accumulation.ts";
 import { type BatchSizeOptions, findBatchSize } from "./batch_size.ts";
-import { BetweenRanks } from "./between_ranks.ts";
 import { capture, type CapturedStep, type CaptureOptions } from "./capture.ts";
-import { type AcceleratorBackwardOptions, type AccumulationTarget, Gradients } from "./gradients.ts";
+import type { AcceleratorBackwardOptions, AccumulationTarget, Gradients } from "./gradients.ts";
 import { type JoinOptions, joinUneven } from "./join.ts";
-import { type DataLoaderConfiguration, Loaders } from "./loaders.ts";
 import { freePrepared } from "./memory.ts";
 import { gatherForMetrics, sampleWeights } from "./metrics.ts";
+import { ObservingMethods } from "./observing_methods.ts";
+import { type AcceleratorOptions, type AcceleratorParts, makeParts } from "./parts.ts";
 import { chooseDevice } from "./placement.ts";
 import { Ranks } from "./ranks.ts";
-import { isScheduler, Schedulers, type SchedulerStepping } from "./schedulers.ts";
+import { isScheduler } from "./schedulers.ts";
+
+export type { AcceleratorOptions, AcceleratorParts } from "./parts.ts";
 
 /** How the processes of the job work together. */
 export type DistributedType = "NO" | "MULTI_CPU" | "MULTI_GPU";
-
-/** Options of the Accelerator. */
-export interface AcceleratorOptions {
-  /** Train on the CPU even where there is a GPU. Default: what ACCELERATE_USE_CPU says. */
-  cpu?: boolean;
-  /** How long a rank waits for the others before it gives up. Default 600. */
-  timeoutSeconds?: number;
-  /** Gradients are averaged in buckets. */
-  ddp?: {
-    /** Size of a bucket after the first, in megabytes. Default 25. */
-    bucketMb?: number;
-  };
-  /** Micro-batches that `accumulate` makes one step of. The launcher's flag wins. Default 1. */
-  gradientAccumulationSteps?: number;
-  /** See {@link GradientAccumulationOptions}. */
-  gradientAccumulation?: GradientAccumulationOptions;
-  /** How loaders are shared between the ranks. */
-  dataLoader?: DataLoaderConfiguration;
-  /** What a step of a prepared schedule counts. Default true: steps of its optimizer. */
-  stepSchedulerWithOptimizer?: SchedulerStepping;
-}
-
-/** What an Accelerator is made of, for the files of this folder. */
-export interface AcceleratorParts {
-  readonly ranks: Ranks;
-  readonly models: Set<Module>;
-  readonly gradients: Gradients;
-  readonly accumulation: Accumulation;
-  readonly loaders: Loaders;
-  readonly schedulers: Schedulers;
-}
 
 /**
  * Prepares models, optimizers and loaders for the job that this process belongs to, and runs what must agree between its ranks.
@@ -71,9 +43,10 @@ export interface AcceleratorParts {
  * await accelerator.end();
  * ```
  */
-export class Accelerator extends BetweenRanks {
+export class Accelerator extends ObservingMethods {
   /** @internal */
-  readonly parts: AcceleratorParts;
+  override readonly parts: AcceleratorParts;
+  override readonly projectDir: string | undefined;
   readonly #gradients: Gradients;
   readonly #capturedSteps: CapturedStep<never, unknown>[] = [];
 
@@ -85,34 +58,19 @@ export class Accelerator extends BetweenRanks {
    * @throws {DeviceError} When this machine has fewer GPUs than processes.
    */
   constructor(options: AcceleratorOptions = {}) {
-    const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {}, dataLoader = {} } = options;
+    const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {} } = options;
     if (!(timeoutSeconds > 0)) throw new RangeError(`Cannot wait ${timeoutSeconds} s: timeoutSeconds must be above 0`);
     if (!(bucketMb > 0)) throw new RangeError(`Cannot use buckets of ${bucketMb} MB: bucketMb must be above 0`);
     const environment = readDistributedEnvironment();
-    const device = chooseDevice(environment, options.cpu);
-    const ranks = new Ranks(environment, device, Math.ceil(timeoutSeconds * 1000));
+    const timeoutMs = Math.ceil(timeoutSeconds * 1000);
+    const ranks = new Ranks(environment, chooseDevice(environment, options.cpu), timeoutMs);
     super(ranks);
-    const gradients = this.#gradients = new Gradients(ranks, bucketMb * 2 ** 20);
-    const loaders = new Loaders(ranks, dataLoader);
-    this.parts = {
-      ranks,
-      gradients,
-      loaders,
-      models: new Set(),
-      accumulation: new Accumulation(
-        gradients,
-        // A rank that runs out of batches before others leaves the rest of its window to their next step.
-        () => loaders.current?.isLast === true && (gradients.joined === null || loaders.current.isLastOfAll),
-        options.gradientAccumulation,
-      ),
-      schedulers: new Schedulers({
-        links: gradients.links,
-        stepping: options.stepSchedulerWithOptimizer ?? true,
-        times: dataLoader.splitBatches === true ? 1 : this.numProcesses,
-        warn: (message) => this.isMainProcess && console.warn(message),
-      }),
-    };
-    this.gradientAccumulationSteps = readAccelerateEnvironment().gradientAccumulationSteps ??
+    this.projectDir = env("ACCELERATE_PROJECT_DIR") ?? options.projectDir;
+    const { projectDir } = this;
+    this.parts = makeParts(options, { ranks, timeoutMs, bucketBytes: bucketMb * 2 ** 20, projectDir });
+    this.#gradients = this.parts.gradients;
+    this.gradientAccumulationSteps = this.parts.globalBatch?.fixedSteps ??
+      readAccelerateEnvironment().gradientAccumulationSteps ??
       options.gradientAccumulationSteps ?? 1;
   }
 
@@ -129,7 +87,8 @@ export class Accelerator extends BetweenRanks {
 
   /**
    * Makes objects ready: parameters, buffers and the state of optimizers move to the device, parameters become flat and equal to those of
-   * rank 0, loaders yield this rank's batches on the device, schedules count the steps of their optimizer. Other values pass through. The same objects come back, so references that you hold stay good.
+   * rank 0, loaders yield this rank's batches on the device, schedules count the steps of their optimizer. Other values pass through. The same
+   * objects come back, so references that you hold stay good.
    *
    * @param objects Modules, optimizers, loaders, schedules, or anything else.
    * @throws {LaunchError} When the other ranks cannot be joined.
@@ -150,6 +109,7 @@ export class Accelerator extends BetweenRanks {
         schedulers.prepare(object);
       }
     }
+    this.parts.trace?.watch();
     return objects;
   }
 
@@ -206,7 +166,7 @@ export class Accelerator extends BetweenRanks {
         `Cannot accumulate ${steps} micro-batches: gradientAccumulationSteps must be a positive integer`,
       );
     }
-    this.#gradients.steps = steps;
+    this.#gradients.steps = this.parts.globalBatch?.fixedSteps ?? steps;
   }
 
   /** Whether the micro-batch that runs, or ran last, completes the gradients, so that optimizers take a step. */
@@ -222,6 +182,7 @@ export class Accelerator extends BetweenRanks {
    * @throws {CollectiveError} When a rank died, or does not call the same.
    */
   backward(loss: Tensor, options?: AcceleratorBackwardOptions): void {
+    this.parts.trace?.noteLoss(loss);
     this.#gradients.backward(loss, options?.normalizer);
   }
 
@@ -330,9 +291,12 @@ export class Accelerator extends BetweenRanks {
     return freePrepared(this.parts, objects);
   }
 
-  /** Ends the job: waits for every rank and leaves the group. */
-  async end(): Promise<void> {
-    const { ranks, gradients, loaders } = this.parts;
+  /** Ends the job: finishes trackers and checkpoints, waits for every rank and leaves the group. */
+  override async end(): Promise<void> {
+    const { ranks, gradients, loaders, trackers, trace } = this.parts;
+    trace?.finish();
+    await trackers.finish();
+    await this.flush();
     for (const loader of loaders.prepared) await loader.close();
     await ranks.close();
     for (const step of this.#capturedSteps.splice(0)) step.dispose();

@@ -4,7 +4,6 @@
  * @module
  */
 import type { AccumulationTarget, Gradients } from "./gradients.ts";
-import type { Window } from "./window.ts";
 
 /** How gradients are accumulated. */
 export interface GradientAccumulationOptions {
@@ -50,8 +49,6 @@ export function inRegion<T>(region: Region, fn: (() => T) | undefined): T | Regi
 export class Accumulation {
   readonly #gradients: Gradients;
   readonly #isLastBatch: () => boolean;
-  /** The windows of the micro-batch that was entered last. */
-  #latest: readonly Window[] = [];
 
   /**
    * @param gradients Whose windows these are.
@@ -70,27 +67,28 @@ export class Accumulation {
 
   /** Whether the current micro-batch, or the last one, closes its window. */
   get syncs(): boolean {
-    return this.#latest.every((window) => window.closes);
+    return this.#gradients.latest.every((window) => window.closes);
   }
 
   /** Begins a micro-batch. */
   enter(target: AccumulationTarget): Region {
     const windows = this.#gradients.windowsOf(target);
     const { entered } = this.#gradients;
-    const before = this.#latest;
+    const before = this.#gradients.latest;
     const isLast = this.#isLastBatch();
-    for (const window of windows) window.enter(this.#gradients.steps, isLast);
-    this.#gradients.entered = this.#latest = windows;
+    const { globalBatch, steps } = this.#gradients;
+    for (const window of windows) window.enter(globalBatch === null ? steps : Infinity, isLast);
+    this.#gradients.entered = this.#gradients.latest = windows;
     return new Region(() => {
       this.#gradients.entered = entered;
       // After a micro-batch, the program still wants to know whether it took a step.
-      if (entered !== null) this.#latest = before;
+      if (entered !== null) this.#gradients.latest = before;
     });
   }
 
   /** Forgets which micro-batch was the last. */
   reset(): void {
-    this.#latest = [];
+    this.#gradients.latest = [];
     this.#gradients.entered = null;
   }
 }

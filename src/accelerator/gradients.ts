@@ -12,15 +12,15 @@ import { Reducer } from "../distributed/reducer.ts";
 import { Module } from "../nn/module.ts";
 import { fillInto } from "../ops/launch.ts";
 import { type FlatBuffer, flatten } from "../optim/flat.ts";
-import type { Optimizer, OptimizerGuard } from "../optim/optimizer.ts";
 import { Tensor } from "../tensor.ts";
 import { tidy } from "../tidy.ts";
+import type { GlobalBatchLink } from "./global_batch.ts";
+import type { JoinedRegion } from "./joined_region.ts";
+import { type AnyOptimizer, OptimizerLink } from "./optimizer_link.ts";
+import { addParts, takeSum } from "./ordered_sums.ts";
 import { placeModule, placeOptimizer } from "./placement.ts";
 import type { Ranks } from "./ranks.ts";
 import { reciprocal, scaleGradients, Window } from "./window.ts";
-
-// deno-lint-ignore no-explicit-any
-export type AnyOptimizer = Optimizer<any>;
 
 /** What accumulation is about: a model, an optimizer, or several of them. */
 export type AccumulationTarget = Module | AnyOptimizer | readonly (Module | AnyOptimizer)[];
@@ -32,43 +32,6 @@ export interface AcceleratorBackwardOptions {
    * up, so the step has the gradient of the mean over all of them. Default: the loss is a mean, and the step has the mean of those.
    */
   normalizer?: number | Tensor;
-}
-
-/** What a region in which ranks may have no batch left says before an operation. */
-export interface JoinedRegion {
-  /** Metrics are gathered next. */
-  announceMetrics(): void;
-  /** Every rank's weights added up, one for each reducer; null for one that no rank reduces. */
-  announce(weights: readonly (number | null)[]): (number | null)[];
-}
-
-/** An optimizer's side of its window. */
-export class OptimizerLink implements OptimizerGuard {
-  readonly optimizer: AnyOptimizer;
-  window: Window;
-  /** Whether the last `step()` changed the parameters, or was left out while gradients were accumulated. */
-  tookStep = true;
-  readonly #gradients: Gradients;
-
-  constructor(optimizer: AnyOptimizer, window: Window, gradients: Gradients) {
-    this.optimizer = optimizer;
-    this.window = window;
-    this.#gradients = gradients;
-  }
-
-  allowsStep(): boolean {
-    this.tookStep = this.window.closes;
-    if (this.tookStep) this.#gradients.complete(this.window);
-    return this.tookStep;
-  }
-
-  allowsZeroGrad(): boolean {
-    return !this.window.isPartial;
-  }
-
-  forgotten(): void {
-    this.#gradients.forgotten(this.window);
-  }
 }
 
 function numberOf(normalizer: number | Tensor): number {
@@ -92,12 +55,16 @@ export class Gradients {
   #group: LastingGroup | undefined;
   /** The windows of the innermost micro-batch that is open. */
   entered: readonly Window[] | null = null;
+  /** The windows of the micro-batch that was entered last. */
+  latest: readonly Window[] = [];
   /** Set in a region where ranks may have batches left while others have none. */
   joined: JoinedRegion | null = null;
   /** Reduce in every micro-batch. */
   syncEachBatch = false;
   /** Micro-batches in a window. */
   steps = 1;
+  /** Steps of a fixed number of samples: a micro-batch counts by its samples, and windows close with the steps. */
+  globalBatch: GlobalBatchLink | null = null;
 
   /**
    * @param ranks The ranks.
@@ -224,23 +191,58 @@ export class Gradients {
 
   /** See `Accelerator.backward`. */
   backward(loss: Tensor, normalizer: number | Tensor | undefined): void {
-    if (this.entered === null && normalizer === undefined && this.steps === 1 && this.#reducers.size === 0) {
+    for (const link of this.#links.values()) link.isPending = true;
+    const counts = this.globalBatch?.counts() ?? null;
+    if (
+      counts === null && this.entered === null && normalizer === undefined && this.steps === 1 &&
+      this.#reducers.size === 0
+    ) {
       this.#ranks.regions.forbid("backward");
       loss.backward();
       return;
     }
     this.#ranks.checkFree("backward");
-    const weight = normalizer === undefined ? undefined : numberOf(normalizer);
+    let weight = normalizer === undefined ? undefined : numberOf(normalizer);
+    if (counts !== null) {
+      // A mean over samples counts by their number, and what has none does not count.
+      const count = counts[this.#ranks.rank];
+      const times = count === 0 ? 0 : weight === undefined ? count : 1;
+      weight = (weight ?? 1) * times;
+      const windows = this.entered ?? (this.latest = this.#enterAll(Infinity, this.globalBatch!.closes()));
+      if (this.globalBatch!.isDeterministic) return this.#inOrder(loss, weight, times, windows, counts);
+      return this.#accumulated(loss, weight, windows, times);
+    }
     // Where ranks may have nothing left, the divisor is told with the reduction: by a window of one micro-batch.
-    const entered = this.entered ?? (this.joined === null ? null : this.#enterAll());
+    const entered = this.entered ?? (this.joined === null ? null : this.#enterAll(1, true));
     if (entered === null) this.#alone(loss, weight);
     else this.#accumulated(loss, weight, entered);
   }
 
-  #enterAll(): readonly Window[] {
+  #enterAll(steps: number, isLast: boolean): readonly Window[] {
     const windows = [...new Set(this.#windows.values())];
-    for (const window of windows) window.enter(1, true);
+    for (const window of windows) window.enter(steps, isLast);
     return windows;
+  }
+
+  /** A micro-batch whose gradients are added to those of all parts before it, in the order of the samples. */
+  #inOrder(loss: Tensor, weight: number, times: number, windows: readonly Window[], counts: readonly number[]): void {
+    const buffers = [...new Set(windows.flatMap((window) => [...window.buffers]))];
+    const sums = windows.flatMap((window) => [...window.buffers].map((buffer) => takeSum(buffer, window.isPartial)));
+    // Sum and weight are those of all ranks at any time.
+    const all = this.#sum(weight);
+    for (const window of windows) window.add(all);
+    this.#run(loss, times, () => null);
+    buffers.forEach((buffer, i) => {
+      addParts(buffer, sums[i], this.#group!, counts);
+      this.#reducers.get(buffer)?.resume(false);
+    });
+    for (const window of windows) if (window.closes) this.#closeInOrder(window);
+  }
+
+  #closeInOrder(window: Window): void {
+    window.divisor = window.weight ?? 0;
+    for (const buffer of window.buffers) scaleGradients(buffer, reciprocal(window.divisor));
+    window.isDone = true;
   }
 
   /** A pass outside of accumulate(): a window of its own. */
@@ -251,7 +253,7 @@ export class Gradients {
     this.#run(loss, factor, (buffer) => this.#isHeld(buffer) ? null : 1 / worldSize);
   }
 
-  #accumulated(loss: Tensor, weight: number | undefined, entered: readonly Window[]): void {
+  #accumulated(loss: Tensor, weight: number | undefined, entered: readonly Window[], times = 1): void {
     const { worldSize } = this.#ranks;
     refuseRecording(
       "backward() inside of accumulate()",
@@ -277,7 +279,7 @@ export class Gradients {
         if (window.closes) totals.set(window, this.#total(window));
       }
     }
-    this.#run(loss, 1, scaleOf);
+    this.#run(loss, times, scaleOf);
     if (this.joined === null) { for (const [window, total] of totals) this.#close(window, total); }
   }
 
@@ -332,10 +334,6 @@ export class Gradients {
 
   /** Before a step: gradients that wait are reduced, and those that nobody can reduce are refused. */
   complete(window: Window): void {
-    if (this.#reducers.size === 0) {
-      if (window.isPartial) this.#close(window, this.#total(window));
-      return;
-    }
     const own = [...window.buffers].flatMap((buffer) => this.#reducers.get(buffer) ?? []);
     if (own.some(({ missed }) => missed)) {
       const { rank, worldSize } = this.#ranks;
@@ -347,6 +345,8 @@ export class Gradients {
     }
     // The last micro-batch had no backward pass here.
     if (!window.isPartial) return;
+    if (this.globalBatch?.isDeterministic === true) return this.#closeInOrder(window);
+    if (this.#reducers.size === 0) return this.#close(window, this.#total(window));
     this.#ranks.checkFree("step");
     if (this.joined !== null) return this.reduceJoined();
     const total = this.#total(window);

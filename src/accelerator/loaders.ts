@@ -6,6 +6,7 @@
 import type { DataLoader } from "../data/data_loader.ts";
 import type { DispatchNote, Scatter } from "../data/dispatch.ts";
 import type { Iteration, LoaderObserver } from "../data/iteration.ts";
+import type { GlobalBatch } from "./global_batch.ts";
 import { decode, encode } from "./objects.ts";
 import type { Ranks } from "./ranks.ts";
 
@@ -44,6 +45,7 @@ function scatterOver(ranks: Ranks): Scatter {
 export class Loaders implements LoaderObserver {
   readonly #ranks: Ranks;
   readonly #configuration: DataLoaderConfiguration;
+  readonly #globalBatch: GlobalBatch | undefined;
   readonly #prepared = new Set<AnyLoader>();
   /** Iterations that run; the one that yielded last is at the end. */
   readonly #running: Iteration[] = [];
@@ -51,9 +53,11 @@ export class Loaders implements LoaderObserver {
   /**
    * @param ranks The ranks.
    * @param configuration See {@link DataLoaderConfiguration}.
+   * @param globalBatch Steps of a fixed number of samples, if they are wanted.
    */
-  constructor(ranks: Ranks, configuration: DataLoaderConfiguration) {
+  constructor(ranks: Ranks, configuration: DataLoaderConfiguration, globalBatch?: GlobalBatch) {
     this.#ranks = ranks;
+    this.#globalBatch = globalBatch;
     this.#configuration = configuration;
   }
 
@@ -74,6 +78,7 @@ export class Loaders implements LoaderObserver {
     loader.prepare({ rank, worldSize }, this.#ranks.device, {
       ...placement,
       observer: this,
+      ...(this.#globalBatch === undefined ? {} : { globalBatch: this.#globalBatch }),
       ...(dispatchBatches && worldSize > 1 ? { scatter: scatterOver(this.#ranks) } : {}),
     });
     this.#prepared.add(loader);
@@ -89,12 +94,18 @@ export class Loaders implements LoaderObserver {
   }
 
   onBatch(iteration: Iteration): void {
+    this.#globalBatch?.enterPart(iteration);
     if (this.current === iteration) return;
-    this.onEnd(iteration);
+    this.#remove(iteration);
     this.#running.push(iteration);
   }
 
   onEnd(iteration: Iteration): void {
+    this.#remove(iteration);
+    if (this.#running.length === 0) this.#globalBatch?.leaveParts();
+  }
+
+  #remove(iteration: Iteration): void {
     const index = this.#running.indexOf(iteration);
     if (index !== -1) this.#running.splice(index, 1);
   }

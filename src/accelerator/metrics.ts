@@ -16,7 +16,7 @@ import { copyInto, fillInto } from "../ops/launch.ts";
 import { Tensor } from "../tensor.ts";
 import { encode, exchange, gatherObject } from "./objects.ts";
 import { gather, onDevice } from "./collectives.ts";
-import type { JoinedRegion } from "./gradients.ts";
+import type { JoinedRegion } from "./joined_region.ts";
 import { isRecord, mapLeaves } from "./nested.ts";
 import type { Ranks, Turn } from "./ranks.ts";
 

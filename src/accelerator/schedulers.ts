@@ -4,7 +4,7 @@
  * @module
  */
 import { OneCycleLR } from "../optim/lr_scheduler/cyclic.ts";
-import type { AnyOptimizer, OptimizerLink } from "./gradients.ts";
+import type { AnyOptimizer, OptimizerLink } from "./optimizer_link.ts";
 
 /** What a prepared schedule must have. */
 export interface Scheduler {

@@ -5,29 +5,21 @@
  */
 import type { Device } from "../core/device.ts";
 import { TorchGenerator } from "../core/mt19937.ts";
-import { currentScope, endScope, enterScope, forEachTensor, type Scope, withScope } from "../core/scope.ts";
-import { Tensor } from "../tensor.ts";
+import { currentScope, endScope, enterScope, type Scope, withScope } from "../core/scope.ts";
 import { collate } from "./collate.ts";
 import { type BatchedDataset, type Dataset, isBatched, IterableDataset } from "./dataset.ts";
 import { dispatchSource, type Scatter } from "./dispatch.ts";
+import { type GlobalBatchSize, GlobalDeal } from "./global_deal.ts";
 import { Iteration, type LoaderObserver } from "./iteration.ts";
 import { checkOptions, type Collated, type DataLoaderOptions } from "./loader_options.ts";
 import { checkState, type DataLoaderState, type LoaderIdentity } from "./loader_state.ts";
 import { workerAccess } from "./module_dataset.ts";
 import { unpack } from "./parcel.ts";
+import { checkedIndices, placed } from "./placing.ts";
 import { checkEpoch, EpochRandom } from "./random_order.ts";
 import { BatchDeal, type Deal, type DealOptions, DispatchedRounds, OrderDeal, Rounds, type Shard } from "./rounds.ts";
 import { BatchSampler, drawSamples, type Sampler } from "./sampler.ts";
-import {
-  END,
-  type Fetch,
-  fetchSamples,
-  indexSource,
-  isTensor,
-  keepShare,
-  type Source,
-  streamSource,
-} from "./source.ts";
+import { END, type Fetch, fetchSamples, indexSource, keepShare, type Source, streamSource } from "./source.ts";
 import { macrotask, useBatches } from "./use_batches.ts";
 import { WorkerPool } from "./worker_pool.ts";
 
@@ -37,6 +29,8 @@ export interface Placement {
   splitBatches?: boolean;
   /** See {@link DealOptions}. Default true. */
   evenBatches?: boolean;
+  /** Steps of this many samples, instead of batches of `batchSize`. */
+  globalBatch?: GlobalBatchSize;
   /** Rank 0 reads for all, and hands out with this. */
   scatter?: Scatter;
   /** Who wants to know of the batches. */
@@ -113,6 +107,8 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
 
   /** Samples in a batch of one rank. */
   get #share(): number {
+    const { globalBatch } = this.#placement;
+    if (globalBatch !== undefined) return globalBatch.share;
     return this.#placement.splitBatches === true ? this.batchSize / this.#shard.worldSize : this.batchSize;
   }
 
@@ -136,8 +132,17 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
     const count = this.batchSampler instanceof BatchSampler
       ? this.batchSampler.sampler.length
       : (this.sampler ?? this.dataset).length;
+    const { globalBatch } = this.#placement;
+    if (globalBatch !== undefined) {
+      return new GlobalDeal(new Array(count), globalBatch, this.#shard, this.#dropLast, 0).length;
+    }
     const whole = worldSize === 1 || this.#placement.scatter === undefined ? Rounds : DispatchedRounds;
     return new whole(count, this.#share, this.#shard, this.#dealing).lengthOf(rank);
+  }
+
+  /** The epoch of the iteration that runs or was left, else of the next one. */
+  get epoch(): number {
+    return this.#current?.epoch ?? this.#epoch;
   }
 
   /** Chooses the order of the next iteration; by itself it counts up. */
@@ -209,6 +214,9 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
         "Cannot use splitBatches or dispatchBatches with batches of any size: give batchSize, or a BatchSampler that has one",
       );
     }
+    if (placement.globalBatch !== undefined && (this.#dealsBatches || scatter !== undefined)) {
+      throw new RangeError("Cannot use globalBatchSize with dispatchBatches or with batches of any size");
+    }
     if (splitBatches && this.batchSize % worldSize !== 0) {
       throw new RangeError(
         `Cannot split batches of ${this.batchSize} among ${worldSize} ranks: with splitBatches the batchSize must be a round ` +
@@ -230,27 +238,28 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
   #order(count: number, epoch: number): readonly number[] {
     const sampler = this.batchSampler ?? this.sampler;
     sampler?.setEpoch?.(epoch);
-    if (this.batchSampler !== undefined) return checked([...this.batchSampler].flat(), count);
+    if (this.batchSampler !== undefined) return checkedIndices([...this.batchSampler].flat(), count);
     if (this.#shuffled !== undefined) return this.#shuffled.at(epoch);
     if (this.sampler === undefined) return Array.from({ length: count }, (_, i) => i);
-    return checked([...this.sampler], count);
+    return checkedIndices([...this.sampler], count);
   }
 
   #deal(count: number, epoch: number, start: number): Deal {
+    const { globalBatch } = this.#placement;
+    if (globalBatch !== undefined) {
+      return new GlobalDeal(this.#order(count, epoch), globalBatch, this.#shard, this.#dropLast, start);
+    }
     if (!this.#dealsBatches) {
       return new OrderDeal(this.#order(count, epoch), this.#share, this.#shard, this.#dealing, start);
     }
     const sampler: Sampler<readonly number[]> = this.batchSampler!;
     sampler.setEpoch?.(epoch);
-    return new BatchDeal(Array.from(sampler, (batch) => checked(batch, count)), this.#shard, this.#dealing, start);
-  }
-
-  #place(batch: unknown): unknown {
-    const device = this.#device;
-    if (device === undefined) return batch;
-    let moves = false;
-    forEachTensor(batch, isTensor, (tensor) => moves ||= tensor.storage.device !== device);
-    return moves ? moved(batch, device) : batch;
+    return new BatchDeal(
+      Array.from(sampler, (batch) => checkedIndices(batch, count)),
+      this.#shard,
+      this.#dealing,
+      start,
+    );
   }
 
   #startPool(dataset: Dataset<Sample>): Promise<WorkerPool> {
@@ -331,7 +340,7 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
     try {
       for (let i = 0; i < deal.length; i++) {
         step = enterScope("the end of the training step");
-        const batch = this.#place(dataset.getBatch(deal.indices(i))) as Batch;
+        const batch = placed(dataset.getBatch(deal.indices(i)), this.#device) as Batch;
         iteration.advance(i === deal.length - 1);
         observer?.onBatch(iteration);
         yield batch;
@@ -353,7 +362,7 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
     // Whether a batch of a stream is the last, only the one after it tells.
     const looksAhead = observer !== undefined && source.length === undefined;
     const ahead = Math.max(this.#prefetch, looksAhead ? 1 : 0);
-    const place = (batch: unknown): unknown => this.#place(batch);
+    const place = (batch: unknown): unknown => placed(batch, this.#device);
     let isComplete = false;
     try {
       yield* useBatches(source, iteration, { ahead, looksAhead, place, observer }) as AsyncGenerator<Batch>;
@@ -362,22 +371,4 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
       this.#end(iteration, isComplete);
     }
   }
-}
-
-/** Indices that a sampler of the user's gave. */
-function checked(indices: readonly number[], count: number): readonly number[] {
-  for (const index of indices) {
-    if (Number.isInteger(index) && index >= 0 && index < count) continue;
-    throw new RangeError(`Cannot load sample ${index}: the data set has ${count} samples, numbered from 0`);
-  }
-  return indices;
-}
-
-function moved(value: unknown, device: Device): unknown {
-  if (value instanceof Tensor) return value.to({ device });
-  if (Array.isArray(value)) return value.map((item) => moved(item, device));
-  if (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, moved(item, device)]));
-  }
-  return value;
 }

@@ -88,6 +88,12 @@ export class Reducer {
     this.#hasLocal = false;
   }
 
+  /** The gradients are those of a checkpoint: of this rank alone, or of all. */
+  resume(hasLocal: boolean): void {
+    this.#missed = false;
+    this.#hasLocal = hasLocal;
+  }
+
   /**
    * Expects gradients from a backward pass that {@link finish} ends.
    *

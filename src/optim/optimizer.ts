@@ -13,11 +13,14 @@ import { bump } from "../core/version.ts";
 import { copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { flatten, flatZeros, moveFlat, nextOffset } from "./flat.ts";
+import type { OptimizerGuard } from "./guard.ts";
 import { MASTER, updateMaster } from "./master.ts";
 import { recordStep } from "./recorded_step.ts";
 import { continues, type Run, type Slot, type StateNumbers, usable } from "./run.ts";
 
+export type { OptimizerGuard } from "./guard.ts";
 export type { Run, StateNumbers } from "./run.ts";
+export { checkNotNegative } from "./settings.ts";
 
 /** Parameters that share settings; a setting that is absent has the optimizer's default. */
 export type ParameterGroup<Settings> = { params: Iterable<Tensor> } & Partial<Settings>;
@@ -29,26 +32,6 @@ export type OptimizerGroup<Settings> = { readonly params: readonly Tensor[] } & 
 export interface OptimizerStateDict {
   state: Record<number, { step: number } & Record<string, Tensor | number>>;
   paramGroups: (Record<string, unknown> & { params: number[] })[];
-}
-
-/** Throws a RangeError unless each of the settings is at least 0. */
-export function checkNotNegative<Name extends string>(
-  settings: Readonly<Record<Name, number>>,
-  ...names: Name[]
-): void {
-  for (const name of names) {
-    if (!(settings[name] >= 0)) throw new RangeError(`Cannot use ${name} ${settings[name]}: it must be at least 0`);
-  }
-}
-
-/** What the Accelerator has to say about an optimizer's steps. */
-export interface OptimizerGuard {
-  /** Whether a step may be taken now; throws when the gradients must not be used. */
-  allowsStep(): boolean;
-  /** Whether the gradients may be forgotten now. */
-  allowsZeroGrad(): boolean;
-  /** The gradients were forgotten. */
-  forgotten(): void;
 }
 
 /** Base of the optimizers. */
@@ -338,11 +321,11 @@ export abstract class Optimizer<Settings extends object> {
   }
 
   /**
-   * Takes over state and settings that `stateDict` returned.
+   * @internal Throws what `loadStateDict` would throw, and changes nothing.
    *
-   * @throws {RangeError} When groups or parameters do not correspond.
+   * @throws {RangeError} When groups, parameters or state tensors do not correspond.
    */
-  loadStateDict(dict: OptimizerStateDict): void {
+  checkStateDict(dict: OptimizerStateDict): void {
     const counts = this.paramGroups.map(({ params }) => params.length);
     const given = dict.paramGroups.map(({ params }) => params.length);
     if (counts.join() !== given.join()) {
@@ -352,27 +335,64 @@ export abstract class Optimizer<Settings extends object> {
     }
     this.paramGroups.forEach((group, g) => {
       const { params: indices, ...settings } = dict.paramGroups[g];
+      const next = { ...group, ...settings } as OptimizerGroup<Settings>;
+      this.checkSettings(next);
+      group.params.forEach((parameter, i) => {
+        const saved = dict.state[indices[i]];
+        if (saved === undefined) return;
+        for (const name of Object.keys(this.initialNumbers())) {
+          if (typeof saved[name] === "number") continue;
+          throw new RangeError(`Cannot load optimizer state: ${name} of parameter ${indices[i]} is missing`);
+        }
+        // A master may be missing: it stays the parameter.
+        const names = MASTER in saved
+          ? [...this.stateNames(next, parameter), MASTER]
+          : this.stateNames(next, parameter);
+        for (const name of names) {
+          const value = saved[name];
+          const size = name === MASTER ? parameter.size : sizeOf(this.stateShape(name, parameter));
+          if (typeof value === "object" && value.size === size) continue;
+          throw new RangeError(
+            `Cannot load optimizer state: ${name} of parameter ${indices[i]} is missing or has another size`,
+          );
+        }
+      });
+    });
+  }
+
+  /**
+   * Takes over state and settings that `stateDict` returned. A parameter that has no state there has none afterwards.
+   *
+   * @throws {RangeError} When groups, parameters or state tensors do not correspond; then nothing was changed.
+   */
+  loadStateDict(dict: OptimizerStateDict): void {
+    this.checkStateDict(dict);
+    this.paramGroups.forEach((group, g) => {
+      const { params: indices, ...settings } = dict.paramGroups[g];
       Object.assign(group, settings);
       this.#completeStates(group);
       group.params.forEach((parameter, i) => {
         const saved = dict.state[indices[i]];
-        if (saved === undefined) return;
+        if (saved === undefined) return this.#clearState(parameter, group);
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
         for (const name of Object.keys(slot.numbers)) slot.numbers[name] = Number(saved[name]);
         slot.isFirst = false;
         slot.masteredAt = -1; // what was loaded may be older or newer than the parameter
         for (const name of Object.keys(slot.buffers)) {
           const value = saved[name];
-          if (value === undefined && name === MASTER) continue; // saved without: it stays the parameter
-          const view = this.#stateView(parameter, slot, name);
-          if (typeof value !== "object" || value.size !== view.size) {
-            throw new RangeError(
-              `Cannot load optimizer state: ${name} of parameter ${indices[i]} is missing or has another size`,
-            );
-          }
-          copyInto(view, value);
+          if (typeof value === "object") copyInto(this.#stateView(parameter, slot, name), value);
         }
       });
     });
+  }
+
+  #clearState(parameter: Tensor, group: OptimizerGroup<Settings>): void {
+    const slot = this.#slots.get(parameter);
+    if (slot === undefined) return;
+    Object.assign(slot.numbers, this.initialNumbers());
+    slot.isFirst = true;
+    for (const name of Object.keys(slot.buffers)) {
+      fillInto(this.#stateView(parameter, slot, name), this.initialState(group));
+    }
   }
 }

@@ -52,7 +52,7 @@ Deno.test("wrong usage is one sentence and status 2", async () => {
   using folder = new ScriptFolder({ "a.ts": REPORT });
   const cases: [string[], string][] = [
     [["lanuch"], "Unknown command lanuch: did you mean launch?"],
-    [["checkpoint"], "Unknown command checkpoint: the commands are launch and env"],
+    [["checkpoint"], "Unknown command checkpoint: the commands are launch, verify-resume, env"],
     [["--hlep"], "did you mean --help?"],
     [["launch", "--num-procesess", "2", "a.ts"], "did you mean --num-processes?"],
     [["launch", "--num-processes", "0", "a.ts"], "--num-processes must be a whole number"],
