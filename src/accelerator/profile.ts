@@ -108,7 +108,18 @@ export async function profile<T>(
   registry.loaders.forEach((loader, i) => recorder.watchLoader(loader, numbered("next batch", i)));
   recorder.watch(accelerator, "backward", "compute");
   if (group.worldSize > 1) {
-    for (const operation of ["allReduce", "broadcast", "allGather", "ready", "barrier"]) {
+    for (
+      const operation of [
+        "allReduce",
+        "startAllReduce",
+        "finish",
+        "reduceScatter",
+        "broadcast",
+        "allGather",
+        "ready",
+        "barrier",
+      ]
+    ) {
       recorder.watch(group, operation, "communication");
     }
   }

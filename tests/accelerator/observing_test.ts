@@ -163,6 +163,6 @@ Deno.test("profile() of two ranks has a row for each, with their collectives", a
         name
       );
     assertEquals(of("compute").sort(), ["backward", "forward", "step"]);
-    assert(of("communication").includes("allReduce") && of("communication").includes("allGather"));
+    assert(of("communication").includes("startAllReduce") && of("communication").includes("allGather"));
   }
 });
