@@ -35,10 +35,11 @@
  */
 import "./ffi/prefetch.ts";
 
-export { Accelerator } from "./src/accelerator/accelerator.ts";
+export * from "./src/accelerator/mod.ts";
 export { defaultDevice, device, type DeviceName, devices, setDefaultDevice } from "./src/core/device.ts";
 export type { DType } from "./src/core/dtype.ts";
 export * from "./src/core/errors.ts";
+export { launch, type LaunchOptions } from "./src/launch/from_code.ts";
 export { type MemoryStats, memoryStats } from "./src/memory_stats.ts";
 export { enableGrad, noGrad } from "./src/core/op.ts";
 export { manualSeed } from "./src/core/random.ts";
@@ -48,7 +49,13 @@ export { einsum } from "./src/einsum.ts";
 export * as io from "./src/io/mod.ts";
 export * as nn from "./src/nn/mod.ts";
 export * as optim from "./src/optim/mod.ts";
-export { GradScaler, type GradScalerOptions, type GradScalerState } from "./src/optim/grad_scaler.ts";
+export {
+  GradScaler,
+  type GradScalerOptions,
+  type GradScalerState,
+  type ScaledOptimizer,
+} from "./src/optim/grad_scaler.ts";
+export * as tracking from "./src/tracking/mod.ts";
 export { autocast, type AutocastDType, autocastDType, type AutocastOptions } from "./src/autocast.ts";
 export { cat, stack } from "./src/ops/cat.ts";
 export {

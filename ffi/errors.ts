@@ -29,6 +29,7 @@ export class NativeError extends Error {
 
 /** A training step cannot be recorded, or a recorded one cannot run as it is: it reads a value on the host, or copies from it. */
 export class CaptureError extends Error {
+  /** Always `"CaptureError"`. */
   override readonly name = "CaptureError";
 }
 

@@ -12,7 +12,7 @@ const LAYERS: [RegExp, number][] = [
   [/^src\/core\//, 1],
   [/^src\/ops\//, 2],
   [/^src\/[^/]+\.ts$/, 3],
-  [/^src\/(nn|optim|data|io)\//, 4],
+  [/^src\/(nn|optim|data|io|tracking)\//, 4],
   [/^src\/distributed\//, 5],
   [/^src\/accelerator\//, 6],
   [/^src\/launch\//, 7],

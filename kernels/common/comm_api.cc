@@ -45,20 +45,14 @@ class CommTable {
     return std::move(entries_[index].comm);
   }
 
-  // The first failure of any; waits for the device ask, so it costs nothing while there are none.
+  // The first failure of any; every wait for the device asks, so it costs nothing while there are none.
   int32_t failure() {
     if (live_.load(std::memory_order_relaxed) == 0) return AX_OK;
-    std::vector<std::shared_ptr<Comm>> all;
-    {
-      std::lock_guard<std::mutex> guard(mutex_);
-      for (const Entry& entry : entries_) {
-        if (entry.comm != nullptr) all.push_back(entry.comm);
-      }
-    }
-    for (const std::shared_ptr<Comm>& comm : all) {
-      const int32_t status = comm->failure();
+    std::lock_guard<std::mutex> guard(mutex_);
+    for (const Entry& entry : entries_) {
+      const int32_t status = entry.comm != nullptr ? entry.comm->failure() : AX_OK;
       if (status == AX_OK) continue;
-      failed_rank_ = comm->failedRank();
+      failed_rank_ = entry.comm->failedRank();
       return status;
     }
     return AX_OK;

@@ -125,7 +125,8 @@ int32_t ShmComm::record(int32_t kind, int32_t op, int32_t dtype, int32_t root, u
   return AX_OK;
 }
 
-int32_t ShmComm::watch() {
+int32_t ShmComm::watch(int* ended) {
+  *ended = -1;
   if (broken_.load(std::memory_order_acquire) != AX_OK) return brokenStatus();
   const uint32_t failure = segment_.header().failure.load(std::memory_order_acquire);
   if (failure != 0) return breakAsPeersDid(failure);
@@ -139,6 +140,8 @@ int32_t ShmComm::watch() {
     }
     if (!watches_[peer].hasEnded()) continue;
     if (block.left.load(std::memory_order_acquire) != 0) continue;
+    *ended = peer;
+    if (reached(peer, &RankBlock::recorded, number)) continue;
     return breakWith(AX_ERROR_PEER, peer,
                      rankName(peer) + " died; the last that rank " + std::to_string(segment_.rank()) + " called was " + describeLatest());
   }

@@ -56,8 +56,9 @@ class ShmComm {
   // For collectives that run on the device. Announces one and compares it with those of the ranks that are there or ahead; the others
   // compare theirs when they come. Does not wait, unless it is far ahead.
   int32_t record(int32_t kind, int32_t op, int32_t dtype, int32_t root, uint64_t count, double scale);
-  // Whether a peer failed, died, or left before what this rank announced last.
-  int32_t watch();
+  // Whether a peer failed, or ended or left before it announced what this rank announced last. Writes one that ended, or -1: what it
+  // announced may still miss it.
+  int32_t watch(int* ended);
   // Makes this the end of the communicator, for all ranks.
   int32_t giveUp(int32_t code, int failed_rank, const std::string& sentence) { return breakWith(code, failed_rank, sentence); }
   std::string describeLatest() const;

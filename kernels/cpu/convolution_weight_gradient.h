@@ -2,6 +2,7 @@
 #ifndef AX_CPU_CONVOLUTION_WEIGHT_GRADIENT_H_
 #define AX_CPU_CONVOLUTION_WEIGHT_GRADIENT_H_
 #include <atomic>
+#include <cmath>
 
 #include "common/convolution.h"
 #include "cpu/convolution_blocks.h"
@@ -74,16 +75,44 @@ class WeightGradient {
     const int64_t group = row / rows_, tile = row % rows_ / tile_rows_, within = row % rows_ - startOf(tile);
     for (int64_t tap = 0; tap < taps_; ++tap) {
       const C* const from = tileSums(sums, group * row_tiles_ + tile, tap / tile_taps_) + within * tile_taps_ + tap % tile_taps_;
-      finish(o.out + row * taps_ + tap, from, size, o.beta);
+      const C total = totalOf(from, size);
+      finish(o.out + row * taps_ + tap, std::isfinite(total) ? total : exactSum(row, tap), o.beta);
     }
-    if (o.bias_out != nullptr) finish(o.bias_out + row, sums + size - s.out_channels + row, size, o.bias_beta);
+    if (o.bias_out != nullptr) finish(o.bias_out + row, totalOf(sums + size - s.out_channels + row, size), o.bias_beta);
   }
 
-  void finish(T* to, const C* from, int64_t size, double beta) const {
+  C totalOf(const C* from, int64_t size) const {
     C total = from[0];
     for (int64_t part = 1; part < parts_; ++part) total += from[part * size];
+    return total;
+  }
+
+  static void finish(T* to, C total, double beta) {
     if (beta != 0) total += static_cast<C>(beta) * static_cast<C>(*to);
     *to = static_cast<T>(total);
+  }
+
+  // The sum over those positions only at which the tap lies inside the input. The tiles also multiply the zeros between rows and around
+  // them, which an infinite or NaN input turns into NaN for taps that never meet it.
+  C exactSum(int64_t row, int64_t tap) const {
+    const int64_t channel = row / rows_ * channels_ + tap / s.kernelSize(), within = tap % s.kernelSize();
+    const int64_t down = within / s.kernel_width * s.dilation_height - s.padding_top;
+    const int64_t right = within % s.kernel_width * s.dilation_width - s.padding_left;
+    double total = 0;
+    for (int64_t line = 0; line < int64_t{s.batch} * s.out_height && total == total; ++line) {
+      const int64_t image = line / s.out_height, from_row = line % s.out_height * s.stride_height + down;
+      if (from_row < 0 || from_row >= s.in_height) continue;
+      const T* const from = o.x + ((image * s.in_channels + channel) * s.in_height + from_row) * s.in_width;
+      const int64_t at = ((image * s.out_channels + row) * s.out_height + line % s.out_height) * s.out_width;
+      for (int64_t x = 0; x < s.out_width; ++x) {
+        const int64_t col = x * s.stride_width + right;
+        if (col < 0 || col >= s.in_width) continue;
+        const bool counts = o.mask == nullptr || static_cast<C>(o.mask[at + x]) > C(0);
+        const C gradient = counts ? static_cast<C>(o.gradient[at + x]) : C(0);
+        total += static_cast<double>(gradient) * static_cast<double>(static_cast<C>(from[col]));
+      }
+    }
+    return static_cast<C>(total);
   }
 
   // The tiles of rows from first to last, over the blocks of one part.

@@ -2,51 +2,60 @@
 
 #include <dlfcn.h>
 #include <glob.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-#include <vector>
 
 namespace ax {
 namespace {
 
-std::string home(const char* variable, const char* rest) {
-  const char* folder = getenv(variable);
-  return folder == nullptr || *folder == '\0' ? "" : std::string(folder) + rest;
-}
+// Where packages of Python lie, the active environment first: below the folder that a variable names, or a fixed one.
+constexpr struct {
+  const char* variable;
+  const char* folder;
+} kPackages[] = {
+    {"VIRTUAL_ENV", "/lib/python3*/site-packages"},    {"CONDA_PREFIX", "/lib/python3*/site-packages"},
+    {"HOME", "/.local/lib/python3*/site-packages"},    {nullptr, "/usr/local/lib/python3*/*-packages"},
+    {nullptr, "/usr/lib/python3*/*-packages"},         {nullptr, "/opt/conda/lib/python3*/site-packages"},
+};
 
-// Patterns of folders that hold Python's packages, the active environment first.
-std::vector<std::string> packageFolders() {
-  std::vector<std::string> folders;
-  for (const std::string& folder : {home("VIRTUAL_ENV", "/lib/python3*/site-packages"), home("CONDA_PREFIX", "/lib/python3*/site-packages"),
-                                    home("HOME", "/.local/lib/python3*/site-packages"), std::string("/usr/local/lib/python3*/*-packages"),
-                                    std::string("/usr/lib/python3*/*-packages"), std::string("/opt/conda/lib/python3*/site-packages")}) {
-    if (!folder.empty()) folders.push_back(folder);
+void* openFile(const char* path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
+
+// The first file of a pattern that can be loaded.
+void* openFirst(const char* pattern) {
+  glob_t found = {};
+  void* library = nullptr;
+  if (glob(pattern, 0, nullptr, &found) == 0) {
+    for (size_t i = 0; i < found.gl_pathc && library == nullptr; ++i) library = openFile(found.gl_pathv[i]);
   }
-  return folders;
+  globfree(&found);
+  return library;
 }
 
 }  // namespace
 
 void* openLibrary(const char* variable, const char* soname, const char* package, std::string* why) {
-  const char* file = getenv(variable);
+  char text[PATH_MAX];
+  const char* const file = getenv(variable);
   if (file != nullptr && *file != '\0') {  // the user's word: nothing else is tried
-    void* const library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) *why = std::string(variable) + " names " + file + ", which cannot be loaded: " + dlerror();
-    return library;
-  }
-  if (void* library = dlopen(soname, RTLD_NOW | RTLD_LOCAL)) return library;
-  std::vector<std::string> patterns = {std::string("/usr/local/cuda/lib64/") + soname};
-  for (const std::string& folder : packageFolders()) patterns.push_back(folder + "/nvidia/" + package + "/lib/" + soname);
-  for (const std::string& pattern : patterns) {
-    glob_t found = {};
-    void* library = nullptr;
-    if (glob(pattern.c_str(), 0, nullptr, &found) == 0) {
-      for (size_t i = 0; i < found.gl_pathc && library == nullptr; ++i) library = dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_LOCAL);
-    }
-    globfree(&found);
+    void* const library = openFile(file);
     if (library != nullptr) return library;
+    const char* const reason = dlerror();
+    snprintf(text, sizeof text, "%s names %s, which cannot be loaded: %s", variable, file, reason == nullptr ? "?" : reason);
+    *why = text;
+    return nullptr;
   }
-  *why = std::string(soname) + " is neither on the loader's path nor under /usr/local/cuda nor among Python's packages (nvidia/" + package + "/lib)";
+  if (void* library = openFile(soname)) return library;
+  snprintf(text, sizeof text, "/usr/local/cuda/lib64/%s", soname);
+  if (void* library = openFirst(text)) return library;
+  for (const auto& place : kPackages) {
+    const char* const base = place.variable == nullptr ? "" : getenv(place.variable);
+    if (base == nullptr || (place.variable != nullptr && *base == '\0')) continue;
+    snprintf(text, sizeof text, "%s%s/nvidia/%s/lib/%s", base, place.folder, package, soname);
+    if (void* library = openFirst(text)) return library;
+  }
+  snprintf(text, sizeof text, "%s is neither on the loader's path nor under /usr/local/cuda nor among Python's packages (nvidia/%s/lib)", soname, package);
+  *why = text;
   return nullptr;
 }
 

@@ -1,5 +1,8 @@
 #include "cuda/gpu_comm.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include <chrono>
 
 namespace ax {
@@ -42,12 +45,13 @@ void GpuComm::close() {
 
 int32_t GpuComm::begin(int32_t kind, int32_t op, int32_t dtype, int32_t root, uint64_t count, double scale) {
   AX_TRY(failure());
+  if (hasEnded()) return breakForEnd();
   cudaStream_t compute;
   AX_TRY(selectDevice(device_));
   AX_TRY(computeStream(&compute));
   if (has_control_) {
     const int32_t status = control_.record(kind, op, dtype, root, count, scale);
-    if (status != AX_OK) return breakWith(status, control_.failedRank(), lastError());
+    if (status != AX_OK) return breakAs(status);
   }
   has_begun_ = true;
   return orderAfter(stream_, compute);
@@ -55,7 +59,7 @@ int32_t GpuComm::begin(int32_t kind, int32_t op, int32_t dtype, int32_t root, ui
 
 int32_t GpuComm::end(cudaError_t error, const char* action) {
   const int32_t status = checkCuda(error, action);
-  return status == AX_OK ? AX_OK : breakWith(status, rank_, lastError());
+  return status == AX_OK ? AX_OK : breakWith(status, rank_, "%s", lastError());
 }
 
 int32_t GpuComm::finish() {
@@ -73,7 +77,7 @@ int32_t GpuComm::barrier() {
   if (!has_control_) return fail(AX_ERROR_UNSUPPORTED, "a barrier between machines goes through the job's store");
   int32_t status = control_.record(kBarrierKind, 0, 0, 0, 0, 1);
   if (status == AX_OK) status = control_.barrier();
-  return status == AX_OK ? AX_OK : breakWith(status, control_.failedRank(), lastError());
+  return status == AX_OK ? AX_OK : breakAs(status);
 }
 
 int32_t GpuComm::pollPeers(bool* ready) {
@@ -81,18 +85,23 @@ int32_t GpuComm::pollPeers(bool* ready) {
   AX_TRY(failure());
   if (!has_control_) return AX_OK;
   const int32_t status = control_.pollPeers(ready);
-  return status == AX_OK ? AX_OK : breakWith(status, control_.failedRank(), lastError());
+  return status == AX_OK ? AX_OK : breakAs(status);
 }
 
 int32_t GpuComm::awaitPeers() {
   if (!has_control_) return failure();
   const int32_t status = control_.awaitPeers();
-  return status == AX_OK ? AX_OK : breakWith(status, control_.failedRank(), lastError());
+  return status == AX_OK ? AX_OK : breakAs(status);
 }
 
 // --- Failures --------------------------------------------------------------------------------------------------------------
 
-int32_t GpuComm::breakWith(int32_t code, int failed_rank, const std::string& sentence) {
+int32_t GpuComm::breakWith(int32_t code, int failed_rank, const char* format, ...) {
+  char sentence[512];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(sentence, sizeof sentence, format, arguments);
+  va_end(arguments);
   std::lock_guard<std::mutex> guard(failure_mutex_);
   if (broken_.load(std::memory_order_relaxed) == AX_OK) {
     sentence_ = sentence;
@@ -106,15 +115,36 @@ int32_t GpuComm::breakWith(int32_t code, int failed_rank, const std::string& sen
 
 int32_t GpuComm::failure() {
   const int32_t broken = broken_.load(std::memory_order_acquire);
-  return broken != AX_OK ? breakWith(broken, -1, "") : check();
+  return broken != AX_OK ? breakWith(broken, -1, "%s", "") : check();
 }
 
+// A rank that ended may have done all its work: the others go on until they miss it.
 int32_t GpuComm::examine() {
   AX_TRY(failure());
   AX_TRY(checkTime());
   if (!has_control_) return AX_OK;
-  const int32_t status = control_.watch();
-  return status == AX_OK ? AX_OK : breakWith(status, control_.failedRank(), lastError());
+  int ended;
+  const int32_t status = control_.watch(&ended);
+  if (status != AX_OK) return breakAs(status);
+  if (ended < 0) return AX_OK;
+  ended_.store(ended, std::memory_order_release);
+  return isStuck() ? breakForEnd() : AX_OK;
+}
+
+int32_t GpuComm::watchPeers() {
+  if (!has_control_) return AX_OK;
+  int ended;
+  const int32_t status = control_.watch(&ended);
+  if (status != AX_OK) return breakAs(status);
+  if (ended < 0) return AX_OK;
+  ended_.store(ended, std::memory_order_release);
+  return breakForEnd();
+}
+
+int32_t GpuComm::breakForEnd() {
+  const int ended = ended_.load(std::memory_order_acquire);
+  return breakWith(AX_ERROR_PEER, ended, "%s died; the last that rank %d called was %s", control_.rankName(ended).c_str(), rank_,
+                   control_.describeLatest().c_str());
 }
 
 void GpuComm::startWatching() {

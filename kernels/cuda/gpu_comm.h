@@ -43,13 +43,23 @@ class GpuComm : public Comm {
   virtual int32_t check() = 0;
   // The same for what only the watching thread may ask.
   virtual int32_t checkTime() { return AX_OK; }
+  // On the watching thread, again and again once a peer has ended that had called all that this rank has: lets go of what waits for it.
+  // True when something on the device does and cannot say so itself.
+  virtual bool isStuck() = 0;
   // Called once, after a failure: whatever waits for other ranks on the device must end.
   virtual void abort() = 0;
   // Frees what the backend has; its work is done, and all ranks are well.
   virtual void release() = 0;
 
   // Ends the communicator for all ranks, and returns `code` with the sentence.
-  int32_t breakWith(int32_t code, int failed_rank, const std::string& sentence);
+  int32_t breakWith(int32_t code, int failed_rank, const char* format, ...) __attribute__((format(printf, 4, 5)));
+  // The same as the control part says, whose status is not AX_OK.
+  int32_t breakAs(int32_t status) { return breakWith(status, control_.failedRank(), "%s", lastError()); }
+  // The same because of the peer that has ended.
+  int32_t breakForEnd();
+  bool hasEnded() const { return ended_.load(std::memory_order_acquire) >= 0; }
+  // For a wait of the host: also a peer that has ended is a failure.
+  int32_t watchPeers();
 
   cudaStream_t stream() const { return stream_; }
   ShmComm& control() { return control_; }
@@ -76,7 +86,7 @@ class GpuComm : public Comm {
 
   std::mutex failure_mutex_;
   std::atomic<int32_t> broken_{AX_OK};
-  std::atomic<int> failed_rank_{-1};
+  std::atomic<int> failed_rank_{-1}, ended_{-1};  // ended_: a peer that may be missed
   std::string sentence_;
 };
 

@@ -53,6 +53,11 @@ class IpcComm final : public GpuComm {
 
   int32_t check() override;
   void abort() override { __atomic_store_n(&words_[kIsAborted], 1u, __ATOMIC_SEQ_CST); }
+  // A kernel that waits leaves its reason, which check() finds; one that does not is right.
+  bool isStuck() override {
+    abort();
+    return false;
+  }
   void release() override;
 
   int32_t allocate(Offer* offer);
@@ -164,13 +169,15 @@ int32_t IpcComm::check() {
   if (words_ == nullptr) return AX_OK;
   const uint32_t status = __atomic_load_n(&words_[kStatus], __ATOMIC_ACQUIRE);
   if (status == kIpcFine) return AX_OK;
+  if ((status & 0xff) == kIpcAborted) return hasEnded() ? breakForEnd() : AX_OK;
   const int other = static_cast<int>(status >> 8 & 0xff);
   if ((status & 0xff) == kIpcTwoInFlight) {
-    return breakWith(AX_ERROR_ARGUMENT, rank(), "two collectives of one communicator ran at once; the second was " + control().describeLatest());
+    return breakWith(AX_ERROR_ARGUMENT, rank(), "two collectives of one communicator ran at once; the last was %s",
+                     control().describeLatest().c_str());
   }
   return breakWith(AX_ERROR_TIMEOUT, other,
-                   "waited " + std::to_string(timeoutMs()) + " ms for " + control().rankName(other) + "; the last that rank " +
-                       std::to_string(rank()) + " called was " + control().describeLatest());
+                   "waited %lld ms for %s; the last that rank %d called was %s", static_cast<long long>(timeoutMs()),
+                   control().rankName(other).c_str(), rank(), control().describeLatest().c_str());
 }
 
 int32_t IpcComm::reduce(int32_t kind, void* out, const void* x, int32_t op, int32_t dtype, uint64_t count, double scale) {

@@ -27,7 +27,7 @@ constexpr int kIpcSlotBytes = 32 << 10;  // 4 packs for each thread: enough in f
 constexpr int kPackBytes = 16;
 
 // Why a kernel gave up, in a word that the host reads: the reason, and the rank it waited for in the second byte.
-enum IpcStatus : uint32_t { kIpcFine = 0, kIpcTimeout = 1, kIpcTwoInFlight = 2 };
+enum IpcStatus : uint32_t { kIpcFine = 0, kIpcTimeout = 1, kIpcTwoInFlight = 2, kIpcAborted = 3 };
 
 // The start of every rank's memory. Each word is written by one rank only.
 struct IpcControl {
@@ -57,10 +57,10 @@ class Exchange {
     AX_SHARED(uint32_t, start, [2]);
     if (threadIdx.x == 0) {
       uint32_t* const own = control(links_.rank).own[blockIdx.x].word;
-      const bool is_taken = atomicExch(&own[1], 1u) != 0;
-      if (is_taken) hw::writeFlag(links_.status, kIpcTwoInFlight);
+      const bool is_taken = atomicExch(&own[1], 1u) != 0, is_aborted = hw::readFlag(links_.is_aborted) != 0;
+      if (is_taken || is_aborted) hw::writeFlag(links_.status, is_aborted ? kIpcAborted : kIpcTwoInFlight);
       start[0] = own[0];
-      start[1] = is_taken || hw::readFlag(links_.is_aborted) != 0;
+      start[1] = is_taken || is_aborted;
     }
     __syncthreads();
     step_ = start[0];
@@ -115,14 +115,13 @@ class Exchange {
   }
 
   __device__ bool await(const uint32_t* word, int other) const {
-    if (static_cast<int32_t>(hw::acquireFlag(word) - step_) >= 0) return true;
     const uint64_t start = hw::nanoseconds();
-    for (uint32_t polls = 1; static_cast<int32_t>(hw::acquireFlag(word) - step_) < 0; ++polls) {
+    for (uint32_t polls = 1; !hw::hasReached(word, step_); ++polls) {
       __nanosleep(32);
       if (polls % kPolls != 0) continue;
-      if (hw::readFlag(links_.is_aborted) != 0) return false;
-      if (hw::nanoseconds() - start < links_.timeout_ns) continue;
-      hw::writeFlag(links_.status, kIpcTimeout | static_cast<uint32_t>(other) << 8);
+      const bool is_aborted = hw::readFlag(links_.is_aborted) != 0;
+      if (!is_aborted && hw::nanoseconds() - start < links_.timeout_ns) continue;
+      hw::writeFlag(links_.status, is_aborted ? kIpcAborted : kIpcTimeout | static_cast<uint32_t>(other) << 8);
       return false;
     }
     return true;

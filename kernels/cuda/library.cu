@@ -1,8 +1,11 @@
 // What the CUDA library says about itself and its devices.
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cuda/device.h"
+#include <string>
+
+#include "cuda/dynamic_library.h"
 #include "cuda/runtime.h"
 
 using namespace ax;
@@ -15,6 +18,22 @@ int32_t put(void* text, int32_t bytes, const char* value) {
   return AX_OK;
 }
 
+// A line about a library that may be missing: its file, or why there is none.
+std::string describeLibrary(const char* key, void* library, const char* symbol, const std::string& why) {
+  if (library == nullptr) return std::string(key) + "=missing: " + why + "\n";
+  Dl_info info;
+  void* const address = dlsym(library, symbol);
+  return std::string(key) + "=" + (address != nullptr && dladdr(address, &info) != 0 ? info.dli_fname : "found") + "\n";
+}
+
+std::string describeOptionalLibraries() {
+  std::string why, why_older;
+  std::string text = describeLibrary("nccl", openLibrary("ACCELERATE_NCCL_LIBRARY", "libnccl.so.2", "nccl", &why), "ncclGetVersion", why);
+  void* library = openLibrary("ACCELERATE_CUBLASLT_LIBRARY", "libcublasLt.so.13", "cu13", &why);
+  if (library == nullptr) library = openLibrary("ACCELERATE_CUBLASLT_LIBRARY", "libcublasLt.so.12", "cublas", &why_older);
+  return text + describeLibrary("cublaslt", library, "cublasLtGetVersion", why);
+}
+
 }  // namespace
 
 int32_t ax_abi_hash(void* text, int32_t bytes) { return put(text, bytes, AX_ABI_HASH); }
@@ -25,16 +44,17 @@ int32_t ax_library_describe(void* text, int32_t bytes) {
   int runtime = 0, driver = 0, count = 0;
   cudaRuntimeGetVersion(&runtime);
   cudaDriverGetVersion(&driver);
-  char description[512];
-  int length = snprintf(description, sizeof description, "backend=cuda\nruntime=%d\ndriver=%d\n", runtime, driver);
-  cudaDeviceProp properties;
-  if (cudaGetDeviceCount(&count) == cudaSuccess && currentDevice() < count &&
-      cudaGetDeviceProperties(&properties, currentDevice()) == cudaSuccess) {
-    snprintf(description + length, sizeof description - static_cast<size_t>(length), "device=%s\ncapability=%d.%d\n", properties.name,
-             properties.major, properties.minor);
+  std::string description = "backend=cuda\nruntime=" + std::to_string(runtime) + "\ndriver=" + std::to_string(driver) + "\n";
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error != cudaSuccess) description += std::string("devices=") + cudaGetErrorString(error) + "\n";
+  for (int i = 0; error == cudaSuccess && i < count; ++i) {
+    cudaDeviceProp properties;
+    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
+    description += "device=" + std::string(properties.name) + ", compute capability " + std::to_string(properties.major) + "." +
+                   std::to_string(properties.minor) + ", " + std::to_string(properties.totalGlobalMem >> 20) + " MiB\n";
   }
   cudaGetLastError();
-  return put(text, bytes, description);
+  return put(text, bytes, (description + describeOptionalLibraries()).c_str());
 }
 
 int32_t ax_threads_set(int32_t count) {

@@ -14,24 +14,19 @@ namespace {
 
 // Non-blocking communicators are sound from here on, and the configuration has the fields that are declared.
 constexpr int kLeastVersion = 21800;
-constexpr const char* kAdvice = "Install NCCL 2.18 or later (for example `pip install nvidia-nccl-cu13`), or name its file in ACCELERATE_NCCL_LIBRARY";
+constexpr char kAdvice[] = "Install NCCL 2.18 or later (for example `pip install nvidia-nccl-cu13`), or name its file in ACCELERATE_NCCL_LIBRARY";
 
 struct Loaded {
   Functions functions = {};
   bool is_usable = false;
-  std::string why;
+  char why[512] = "";
 };
 
-std::string versionName(int version) {
-  return std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." + std::to_string(version % 100);
-}
-
 // Takes the next function from the library; false when it has none of this name.
-template <class F>
-bool find(void* library, const char* name, F* function, std::string* why) {
-  *function = reinterpret_cast<F>(dlsym(library, name));
+bool find(void* library, const char* name, void** function, Loaded* loaded) {
+  *function = dlsym(library, name);
   if (*function != nullptr) return true;
-  *why = std::string("the NCCL that was found has no function ") + name + ". " + kAdvice;
+  snprintf(loaded->why, sizeof loaded->why, "the NCCL that was found has no function %s. %s", name, kAdvice);
   return false;
 }
 
@@ -43,18 +38,18 @@ Loaded* loadOnce() {
   std::string reason;
   void* const library = openLibrary("ACCELERATE_NCCL_LIBRARY", "libnccl.so.2", "nccl", &reason);
   if (library == nullptr) {
-    loaded->why = "there is no NCCL: " + reason + ". " + kAdvice;
+    snprintf(loaded->why, sizeof loaded->why, "there is no NCCL: %s. %s", reason.c_str(), kAdvice);
     return loaded;
   }
   Functions& f = loaded->functions;
-  std::string& why = loaded->why;
-  if (!find(library, "ncclGetVersion", &f.ncclGetVersion, &why)) return loaded;
+#define AX_FIND(name) find(library, #name, reinterpret_cast<void**>(&f.name), loaded)
+  if (!AX_FIND(ncclGetVersion)) return loaded;
   // Versions before 2.9 have other digits, and are smaller than any that is wanted.
   if (f.ncclGetVersion(&f.version) != kSuccess || f.version < kLeastVersion) {
-    why = "the NCCL that was found has version " + (f.version < 10000 ? std::to_string(f.version) : versionName(f.version)) + ". " + kAdvice;
+    snprintf(loaded->why, sizeof loaded->why, "the NCCL that was found has version %d.%d.%d. %s", f.version / (f.version < 10000 ? 1000 : 10000),
+             f.version / 100 % (f.version < 10000 ? 10 : 100), f.version % 100, kAdvice);
     return loaded;
   }
-#define AX_FIND(name) find(library, #name, &f.name, &why)
   loaded->is_usable = AX_FIND(ncclGetUniqueId) && AX_FIND(ncclCommInitRankConfig) && AX_FIND(ncclCommGetAsyncError) &&
                       AX_FIND(ncclCommFinalize) && AX_FIND(ncclCommDestroy) && AX_FIND(ncclCommAbort) && AX_FIND(ncclGetLastError) &&
                       AX_FIND(ncclGetErrorString) && AX_FIND(ncclRedOpCreatePreMulSum) && AX_FIND(ncclAllReduce) &&
@@ -67,7 +62,7 @@ Loaded* loadOnce() {
 
 const Functions* load(const char** why) {
   static const Loaded* const loaded = loadOnce();
-  *why = loaded->why.c_str();
+  *why = loaded->why;
   return loaded->is_usable ? &loaded->functions : nullptr;
 }
 

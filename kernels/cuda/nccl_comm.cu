@@ -19,6 +19,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kPollInterval(1), kNamingInterval(50);
 // How long to look for a dead process of this machine after NCCL has said that something broke.
 constexpr int kNamingTries = 10;
+// How long the device may be busy after a peer has ended before a replayed collective is taken to wait for it.
+constexpr std::chrono::seconds kReplayPatience(5);
 
 nccl::DataType typeOf(int32_t dtype) {
   switch (dtype) {
@@ -79,6 +81,8 @@ class NcclComm final : public GpuComm {
 
   int32_t check() override;
   int32_t checkTime() override;
+  bool isStuck() override;
+  void dropFinished();
   void abort() override;
   void release() override;
 
@@ -87,7 +91,7 @@ class NcclComm final : public GpuComm {
   int32_t run(const char* what, const Call& call);
   int32_t settle(nccl::Result result, const char* what);
   int32_t notePending();
-  int32_t breakFor(nccl::Result result, const std::string& detail);
+  int32_t breakFor(nccl::Result result, const char* when, const char* what);
 
   const nccl::Functions* nccl_ = nullptr;
   std::mutex mutex_;                     // guards what follows; never held while waiting, nor by breakWith()'s callers
@@ -95,6 +99,8 @@ class NcclComm final : public GpuComm {
   std::vector<ScaledSum> sums_;
   std::deque<Pending> pending_;
   std::vector<cudaEvent_t> spare_events_;
+  bool is_recorded_ = false;             // in a graph that may be replayed
+  Clock::time_point idle_;               // when the device was last seen idle after a peer had ended
 };
 
 int32_t NcclComm::join(const CommOptions& options) {
@@ -119,15 +125,11 @@ int32_t NcclComm::join(const CommOptions& options) {
 // Waits until NCCL has done what it began.
 int32_t NcclComm::settle(nccl::Result result, const char* what) {
   const Clock::time_point start = Clock::now();
-  std::string detail;
   while (result == nccl::kInProgress) {
     std::this_thread::sleep_for(kPollInterval);
-    if (hasControl()) {
-      const int32_t status = control().watch();
-      if (status != AX_OK) return breakWith(status, control().failedRank(), lastError());
-    }
+    AX_TRY(watchPeers());
     if (Clock::now() - start > std::chrono::milliseconds(timeoutMs())) {
-      return breakWith(AX_ERROR_TIMEOUT, -1, std::string("NCCL waited ") + std::to_string(timeoutMs()) + " ms in " + what + " for other ranks");
+      return breakWith(AX_ERROR_TIMEOUT, -1, "NCCL waited %lld ms in %s for other ranks", static_cast<long long>(timeoutMs()), what);
     }
     std::lock_guard<std::mutex> guard(mutex_);
     if (comm_ == nullptr) break;
@@ -135,7 +137,7 @@ int32_t NcclComm::settle(nccl::Result result, const char* what) {
     if (asked != nccl::kSuccess) result = asked;
   }
   if (result == nccl::kInProgress) return failure();  // it was aborted meanwhile
-  return result == nccl::kSuccess ? AX_OK : breakFor(result, std::string("in ") + what);
+  return result == nccl::kSuccess ? AX_OK : breakFor(result, "in", what);
 }
 
 template <class Call>
@@ -175,14 +177,17 @@ int32_t NcclComm::chooseOperation(int32_t op, int32_t dtype, double scale, int* 
     if (comm_ != nullptr) result = nccl_->ncclRedOpCreatePreMulSum(chosen, scalar, typeOf(dtype), nccl::kHostImmediate, comm_);
     if (result == nccl::kSuccess) sums_.push_back({dtype, scale, *chosen});
   }
-  return result == nccl::kSuccess ? AX_OK : breakFor(result, "while making a scaled sum");
+  return result == nccl::kSuccess ? AX_OK : breakFor(result, "while making", "a scaled sum");
 }
 
 int32_t NcclComm::notePending() {
   cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
   AX_TRY(checkCuda(cudaStreamIsCapturing(stream(), &capture), "ask for a capture"));
-  if (capture != cudaStreamCaptureStatusNone) return AX_OK;  // it runs when the graph is launched: then only peers are watched
   std::lock_guard<std::mutex> guard(mutex_);
+  if (capture != cudaStreamCaptureStatusNone) {  // it runs when the graph is replayed: then only peers are watched
+    is_recorded_ = true;
+    return AX_OK;
+  }
   cudaEvent_t event = nullptr;
   if (!spare_events_.empty()) {
     event = spare_events_.back();
@@ -202,43 +207,57 @@ int32_t NcclComm::check() {
     const nccl::Result asked = nccl_->ncclCommGetAsyncError(comm_, &result);
     if (asked != nccl::kSuccess) result = asked;
   }
-  return result == nccl::kSuccess || result == nccl::kInProgress ? AX_OK : breakFor(result, "in " + (hasControl() ? control().describeLatest() : "a collective"));
+  return result == nccl::kSuccess || result == nccl::kInProgress ? AX_OK : breakFor(result, "in", hasControl() ? control().describeLatest().c_str() : "a collective");
 }
 
-// On the watching thread only: asking for an event would end the capture of a graph on the thread that captures.
+// Under the lock, on the watching thread only: on the thread that records a graph, asking for an event would end the recording.
+void NcclComm::dropFinished() {
+  while (!pending_.empty() && cudaEventQuery(pending_.front().event) == cudaSuccess) {
+    spare_events_.push_back(pending_.front().event);
+    pending_.pop_front();
+    // The next one could not begin before.
+    if (!pending_.empty()) pending_.front().begun = Clock::now();
+  }
+  cudaGetLastError();  // "not ready" is an answer
+}
+
 int32_t NcclComm::checkTime() {
   {
     std::lock_guard<std::mutex> guard(mutex_);
-    cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
-    cudaThreadExchangeStreamCaptureMode(&mode);
-    while (!pending_.empty() && cudaEventQuery(pending_.front().event) == cudaSuccess) {
-      spare_events_.push_back(pending_.front().event);
-      pending_.pop_front();
-      // The next one could not begin before.
-      if (!pending_.empty()) pending_.front().begun = Clock::now();
-    }
-    cudaThreadExchangeStreamCaptureMode(&mode);
-    cudaGetLastError();  // "not ready" is an answer
+    dropFinished();
     if (pending_.empty() || Clock::now() - pending_.front().begun < std::chrono::milliseconds(timeoutMs())) return AX_OK;
   }
-  const std::string waited = "waited " + std::to_string(timeoutMs()) + " ms in ";
-  if (!hasControl()) return breakWith(AX_ERROR_TIMEOUT, -1, waited + "a collective of NCCL");
+  const long long waited = timeoutMs();
+  if (!hasControl()) return breakWith(AX_ERROR_TIMEOUT, -1, "waited %lld ms in a collective of NCCL", waited);
   const int late = control().laggingRank();
-  return breakWith(AX_ERROR_TIMEOUT, late,
-                   waited + control().describeLatest() + (late < 0 ? ", which all ranks of this machine have called" : " for " + control().rankName(late)));
+  const std::string latest = control().describeLatest();
+  if (late < 0) return breakWith(AX_ERROR_TIMEOUT, -1, "waited %lld ms in %s, which all ranks of this machine have called", waited, latest.c_str());
+  return breakWith(AX_ERROR_TIMEOUT, late, "waited %lld ms in %s for %s", waited, latest.c_str(), control().rankName(late).c_str());
+}
+
+// What was called is known by its event; a graph that is replayed by its stream, which then makes no progress.
+bool NcclComm::isStuck() {
+  std::lock_guard<std::mutex> guard(mutex_);
+  dropFinished();
+  if (!pending_.empty()) return true;
+  cudaStream_t compute;
+  if (!is_recorded_ || computeStream(&compute) != AX_OK) return false;
+  const bool is_busy = cudaStreamQuery(compute) == cudaErrorNotReady;
+  cudaGetLastError();  // "not ready" is an answer
+  if (!is_busy || idle_ == Clock::time_point()) idle_ = Clock::now();
+  return Clock::now() - idle_ > kReplayPatience;
 }
 
 // NCCL knows that something broke, the ranks of this machine know which process is gone.
-int32_t NcclComm::breakFor(nccl::Result result, const std::string& detail) {
-  std::string text = std::string("NCCL failed ") + detail + ": " + nccl_->ncclGetErrorString(result);
-  const char* const more = nccl_->ncclGetLastError(nullptr);
-  if (more != nullptr && *more != '\0') text += std::string(" (") + more + ")";
+int32_t NcclComm::breakFor(nccl::Result result, const char* when, const char* what) {
+  const char* more = nccl_->ncclGetLastError(nullptr);
+  if (more == nullptr) more = "";
+  const char* const text = nccl_->ncclGetErrorString(result);
   for (int i = 0; hasControl() && i < kNamingTries; ++i) {
-    const int32_t status = control().watch();
-    if (status != AX_OK) return breakWith(status, control().failedRank(), std::string(lastError()) + "; " + text);
+    AX_TRY(watchPeers());
     std::this_thread::sleep_for(kNamingInterval);
   }
-  return breakWith(result == nccl::kRemoteError ? AX_ERROR_PEER : AX_ERROR_DEVICE, -1, text);
+  return breakWith(result == nccl::kRemoteError ? AX_ERROR_PEER : AX_ERROR_DEVICE, -1, "NCCL failed %s %s: %s (%s)", when, what, text, more);
 }
 
 void NcclComm::abort() {

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "common/device_memory.h"
+#include "cuda/recording.h"
 #include "cuda/runtime.h"
 
 namespace ax {
@@ -14,19 +15,25 @@ class Workspace {
  public:
   Workspace() = default;
   ~Workspace() {
-    if (address_ != nullptr) releaseBlock(device_, address_, note_);
+    if (is_owned_) releaseBlock(device_, address_, note_);
   }
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
   // Once, after the operands were resolved, which makes their device the current one.
   int32_t take(uint64_t bytes) {
+    // A call that updates a recorded step tells its nodes of the memory that they have.
+    if (recordedAddress(&address_)) return AX_OK;
     device_ = currentDevice();
-    return allocateBlock(device_, bytes, &address_, &note_);
+    AX_TRY(allocateBlock(device_, bytes, &address_, &note_));
+    is_owned_ = true;
+    noteAddress(address_);
+    return AX_OK;
   }
   void* address() const { return address_; }
 
  private:
+  bool is_owned_ = false;
   int32_t device_ = 0;
   void* address_ = nullptr;
   uint64_t note_ = 0;

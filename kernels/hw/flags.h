@@ -5,22 +5,20 @@
 
 #include "hw/cuda.h"
 
-#ifndef __CUDACC__
-#include <time.h>
-#endif
+#ifdef __CUDACC__
 
 namespace hw {
-
-#ifdef __CUDACC__
 
 // Whoever sees the value sees what this thread did before, and what its block did before the barrier that came before.
 __device__ __forceinline__ void releaseFlag(uint32_t* flag, uint32_t value) {
   asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(flag), "r"(value) : "memory");
 }
-__device__ __forceinline__ uint32_t acquireFlag(const uint32_t* flag) {
-  uint32_t value;
-  asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(value) : "l"(flag) : "memory");
-  return value;
+
+// Whether the flag, which only counts up, modulo 2^32, has come to `value`; if so, what was done before its release is seen.
+__device__ __forceinline__ bool hasReached(const uint32_t* flag, uint32_t value) {
+  uint32_t found;
+  asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(found) : "l"(flag) : "memory");
+  return static_cast<int32_t>(found - value) >= 0;
 }
 
 // Without any order of other accesses.
@@ -40,19 +38,9 @@ __device__ __forceinline__ uint64_t nanoseconds() {
   return value;
 }
 
-#else
-
-inline void releaseFlag(uint32_t* flag, uint32_t value) { __atomic_store_n(flag, value, __ATOMIC_RELEASE); }
-inline uint32_t acquireFlag(const uint32_t* flag) { return __atomic_load_n(flag, __ATOMIC_ACQUIRE); }
-inline void writeFlag(uint32_t* flag, uint32_t value) { __atomic_store_n(flag, value, __ATOMIC_RELAXED); }
-inline uint32_t readFlag(const uint32_t* flag) { return __atomic_load_n(flag, __ATOMIC_RELAXED); }
-inline uint64_t nanoseconds() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-#endif
-
 }  // namespace hw
+
+#else
+#include "hw/emulator/flags.h"
+#endif
 #endif  // AX_HW_FLAGS_H_

@@ -3,41 +3,31 @@
  *
  * @module
  */
-import type { Device, DeviceName } from "../core/device.ts";
-import { CollectiveError } from "../core/errors.ts";
-import { noGrad } from "../core/op.ts";
+import type { DeviceName } from "../core/device.ts";
+import { env } from "../core/env.ts";
 import { DataLoader } from "../data/data_loader.ts";
-import { type DistributedEnvironment, readDistributedEnvironment } from "../distributed/environment.ts";
-import { joinProcessGroup } from "../distributed/join.ts";
-import type { ProcessGroup } from "../distributed/process_group.ts";
-import { Reducer } from "../distributed/reducer.ts";
+import { readAccelerateEnvironment, readDistributedEnvironment } from "../distributed/environment.ts";
 import { Module } from "../nn/module.ts";
-import type { FlatBuffer } from "../optim/flat.ts";
+import { clipGradNorm, type ClipGradNormOptions, clipGradValue } from "../nn/utils/clip.ts";
 import { Optimizer } from "../optim/optimizer.ts";
-import { copied } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
+import { inRegion, Region } from "./accumulation.ts";
+import { type BatchSizeOptions, findBatchSize } from "./batch_size.ts";
 import { capture, type CapturedStep, type CaptureOptions } from "./capture.ts";
-import { mapTensors } from "./nested.ts";
-import { chooseDevice, placeModule, placeOptimizer } from "./placement.ts";
+import type { AcceleratorBackwardOptions, AccumulationTarget, Gradients } from "./gradients.ts";
+import { type JoinOptions, joinUneven } from "./join.ts";
+import { freePrepared } from "./memory.ts";
+import { gatherForMetrics, sampleWeights } from "./metrics.ts";
+import { ObservingMethods } from "./observing_methods.ts";
+import { type AcceleratorOptions, type AcceleratorParts, makeParts } from "./parts.ts";
+import { chooseDevice } from "./placement.ts";
+import { Ranks } from "./ranks.ts";
+import { isScheduler } from "./schedulers.ts";
+
+export type { AcceleratorOptions, AcceleratorParts } from "./parts.ts";
 
 /** How the processes of the job work together. */
 export type DistributedType = "NO" | "MULTI_CPU" | "MULTI_GPU";
-
-/** Options of the Accelerator. */
-export interface AcceleratorOptions {
-  /** Train on the CPU even where there is a GPU. Default: what ACCELERATE_USE_CPU says. */
-  cpu?: boolean;
-  /** How long a rank waits for the others before it gives up. Default 600. */
-  timeoutSeconds?: number;
-  /** Gradients are averaged in buckets. */
-  ddp?: {
-    /** Size of a bucket after the first, in megabytes. Default 25. */
-    bucketMb?: number;
-  };
-}
-
-/** How `reduce` combines the values of the ranks. */
-export type Reduction = "sum" | "mean" | "max" | "none";
 
 /**
  * Prepares models, optimizers and loaders for the job that this process belongs to, and runs what must agree between its ranks.
@@ -53,21 +43,11 @@ export type Reduction = "sum" | "mean" | "max" | "none";
  * await accelerator.end();
  * ```
  */
-export class Accelerator {
-  /** Index of this process among all. */
-  readonly processIndex: number;
-  /** Index of this process on its machine. */
-  readonly localProcessIndex: number;
-  /** Number of processes. */
-  readonly numProcesses: number;
-  readonly #environment: DistributedEnvironment;
-  readonly #device: Device;
-  readonly #timeoutMs: number;
-  readonly #bucketBytes: number;
-  #group: Promise<ProcessGroup> | undefined;
-  readonly #reducers = new Map<FlatBuffer, Reducer>();
-  readonly #modules = new Set<Module>();
-  readonly #buffers = new Set<FlatBuffer>();
+export class Accelerator extends ObservingMethods {
+  /** @internal */
+  override readonly parts: AcceleratorParts;
+  override readonly projectDir: string | undefined;
+  readonly #gradients: Gradients;
   readonly #capturedSteps: CapturedStep<never, unknown>[] = [];
 
   /**
@@ -77,108 +57,60 @@ export class Accelerator {
    * @throws {LaunchError} When the environment is inconsistent.
    * @throws {DeviceError} When this machine has fewer GPUs than processes.
    */
-  constructor({ cpu, timeoutSeconds = 600, ddp: { bucketMb = 25 } = {} }: AcceleratorOptions = {}) {
+  constructor(options: AcceleratorOptions = {}) {
+    const { timeoutSeconds = 600, ddp: { bucketMb = 25 } = {} } = options;
     if (!(timeoutSeconds > 0)) throw new RangeError(`Cannot wait ${timeoutSeconds} s: timeoutSeconds must be above 0`);
     if (!(bucketMb > 0)) throw new RangeError(`Cannot use buckets of ${bucketMb} MB: bucketMb must be above 0`);
-    this.#environment = readDistributedEnvironment();
-    this.#timeoutMs = Math.ceil(timeoutSeconds * 1000);
-    this.#bucketBytes = bucketMb * 2 ** 20;
-    this.processIndex = this.#environment.rank;
-    this.localProcessIndex = this.#environment.localRank;
-    this.numProcesses = this.#environment.worldSize;
-    this.#device = chooseDevice(this.#environment, cpu);
+    const environment = readDistributedEnvironment();
+    const timeoutMs = Math.ceil(timeoutSeconds * 1000);
+    const ranks = new Ranks(environment, chooseDevice(environment, options.cpu), timeoutMs);
+    super(ranks);
+    this.projectDir = env("ACCELERATE_PROJECT_DIR") ?? options.projectDir;
+    const { projectDir } = this;
+    this.parts = makeParts(options, { ranks, timeoutMs, bucketBytes: bucketMb * 2 ** 20, projectDir });
+    this.#gradients = this.parts.gradients;
+    this.gradientAccumulationSteps = this.parts.globalBatch?.fixedSteps ??
+      readAccelerateEnvironment().gradientAccumulationSteps ??
+      options.gradientAccumulationSteps ?? 1;
   }
 
   /** Where models and batches are placed. */
   get device(): DeviceName {
-    return this.#device.toString();
+    return this.parts.ranks.device.toString();
   }
 
-  /** Whether this is rank 0. */
-  get isMainProcess(): boolean {
-    return this.processIndex === 0;
-  }
-
-  /** Whether this is the first process of its machine. */
-  get isLocalMainProcess(): boolean {
-    return this.localProcessIndex === 0;
-  }
-
-  /** Whether this is the last rank. */
-  get isLastProcess(): boolean {
-    return this.processIndex === this.numProcesses - 1;
-  }
-
+  /** How the processes work together. */
   get distributedType(): DistributedType {
     if (this.numProcesses === 1) return "NO";
-    return this.#device.type === "cuda" ? "MULTI_GPU" : "MULTI_CPU";
-  }
-
-  #join(): Promise<ProcessGroup> {
-    return this.#group ??= joinProcessGroup(this.#environment, this.#device, this.#timeoutMs);
+    return this.parts.ranks.device.type === "cuda" ? "MULTI_GPU" : "MULTI_CPU";
   }
 
   /**
    * Makes objects ready: parameters, buffers and the state of optimizers move to the device, parameters become flat and equal to those of
-   * rank 0, loaders yield this rank's batches on the device. Other values pass through. The same objects come back, so references that you hold stay good.
+   * rank 0, loaders yield this rank's batches on the device, schedules count the steps of their optimizer. Other values pass through. The same
+   * objects come back, so references that you hold stay good.
    *
-   * @param objects Modules, optimizers, loaders, or anything else.
+   * @param objects Modules, optimizers, loaders, schedules, or anything else.
    * @throws {LaunchError} When the other ranks cannot be joined.
    */
   async prepare<T extends unknown[]>(...objects: T): Promise<T> {
-    const group = await this.#join();
+    const { ranks, models, gradients, loaders, schedulers } = this.parts;
+    ranks.regions.forbid("prepare");
+    const group = await ranks.join();
     for (const object of objects) {
       if (object instanceof Module) {
-        this.#modules.add(object);
-        for (const buffer of placeModule(object, this.#device)) {
-          this.#buffers.add(buffer);
-          await this.#synchronize(buffer, group);
-        }
+        models.add(object);
+        await gradients.prepareModel(object, group);
       } else if (object instanceof Optimizer) {
-        this.#guard(object, placeOptimizer(object, this.#device));
+        gradients.prepareOptimizer(object);
       } else if (object instanceof DataLoader) {
-        object.prepare({ rank: group.rank, worldSize: group.worldSize }, this.#device);
+        loaders.prepare(object);
+      } else if (isScheduler(object)) {
+        schedulers.prepare(object);
       }
     }
+    this.parts.trace?.watch();
     return objects;
-  }
-
-  async #synchronize(buffer: FlatBuffer, group: ProcessGroup): Promise<void> {
-    if (group.worldSize === 1 || this.#reducers.has(buffer)) return;
-    await group.ready();
-    group.broadcast(buffer.values, 0);
-    this.#reducers.set(buffer, new Reducer(buffer, group, this.#bucketBytes));
-  }
-
-  // deno-lint-ignore no-explicit-any
-  #guard(optimizer: Optimizer<any>, buffers: Set<FlatBuffer>): void {
-    if (this.numProcesses === 1) return;
-    const own = (): Reducer[] => [...buffers].flatMap((buffer) => this.#reducers.get(buffer) ?? []);
-    optimizer.beforeStep = () => {
-      if (!own().some(({ missed }) => missed)) return;
-      throw new CollectiveError(
-        `Cannot step: rank ${this.processIndex} has gradients from loss.backward(), which are not averaged between the ` +
-          `${this.numProcesses} ranks. Call accelerator.backward(loss) instead`,
-        { rank: this.processIndex, op: "step" },
-      );
-    };
-    optimizer.afterZeroGrad = () => own().forEach((reducer) => reducer.forgive());
-  }
-
-  /**
-   * Computes gradients; those of prepared models are averaged between the ranks.
-   *
-   * @throws {CollectiveError} When a rank died, or does not call the same.
-   */
-  backward(loss: Tensor): void {
-    const reducers = [...this.#reducers.values()];
-    try {
-      for (const reducer of reducers) reducer.begin();
-      loss.backward();
-      for (const reducer of reducers) reducer.finish();
-    } finally {
-      for (const reducer of reducers) reducer.end();
-    }
   }
 
   /**
@@ -215,69 +147,159 @@ export class Accelerator {
     step: (...inputs: Inputs) => Result,
     options: CaptureOptions = {},
   ): CapturedStep<Inputs, Result> {
-    const captured = capture(this.#device, step, { modules: this.#modules, buffers: this.#buffers }, options);
+    const { ranks, models, gradients } = this.parts;
+    const captured = capture(ranks.device, step, { modules: models, buffers: gradients.buffers }, options);
     this.#capturedSteps.push(captured as unknown as CapturedStep<never, unknown>);
     return captured;
   }
 
+  // Accumulation.
+
+  /** Micro-batches that {@link accumulate} makes one step of; a change counts from the next micro-batch on. */
+  get gradientAccumulationSteps(): number {
+    return this.#gradients.steps;
+  }
+
+  set gradientAccumulationSteps(steps: number) {
+    if (!Number.isSafeInteger(steps) || steps < 1) {
+      throw new RangeError(
+        `Cannot accumulate ${steps} micro-batches: gradientAccumulationSteps must be a positive integer`,
+      );
+    }
+    this.#gradients.steps = this.parts.globalBatch?.fixedSteps ?? steps;
+  }
+
+  /** Whether the micro-batch that runs, or ran last, completes the gradients, so that optimizers take a step. */
+  get syncGradients(): boolean {
+    return this.parts.accumulation.syncs;
+  }
+
   /**
-   * The tensors of all ranks, joined along the first dimension in rank order; scalars become vectors. In one process the value
-   * itself.
+   * Computes gradients; those of prepared models are averaged between the ranks, and over the micro-batches of {@link accumulate}.
    *
-   * @param value A tensor, or arrays and plain objects of tensors; of the same shapes on every rank.
+   * @param loss A scalar: a mean, or with a normalizer a sum.
+   * @param options `normalizer`: what a sum is divided by, see {@link AcceleratorBackwardOptions}.
+   * @throws {CollectiveError} When a rank died, or does not call the same.
    */
-  gather<T>(value: T): Promise<T> {
-    return this.#collect(value, (tensor, group) => {
-      const all = group.allGather(tensor);
-      return tensor.shape.length === 0 ? all : all.reshape([-1, ...tensor.shape.slice(1)]);
-    });
+  backward(loss: Tensor, options?: AcceleratorBackwardOptions): void {
+    this.parts.trace?.noteLoss(loss);
+    this.#gradients.backward(loss, options?.normalizer);
   }
 
-  /** Combines the tensors of all ranks, each with those in the same place; the arguments stay as they are. */
-  reduce<T>(value: T, reduction: Reduction = "sum"): Promise<T> {
-    if (reduction === "none") return Promise.resolve(value);
-    return this.#collect(value, (tensor, group) => {
-      const out = copied(tensor, "reduce");
-      group.allReduce(out, reduction === "max" ? "max" : "sum", reduction === "mean" ? 1 / group.worldSize : 1);
-      return out;
-    });
+  /**
+   * Runs a micro-batch: only every `gradientAccumulationSteps`-th one, or the last of the loader, completes the gradients. In the others
+   * `step` and `zeroGrad` of the optimizers do nothing, wherever they stand in the loop.
+   *
+   * @param target The model or optimizer that is trained, or several that are trained together. Each has a count of its own.
+   * @param fn What to run; without it: `using _ = accelerator.accumulate(model)`.
+   */
+  accumulate<T>(target: AccumulationTarget, fn: () => T): T;
+  /** The same until the region ends: `using _ = accelerator.accumulate(model)`. */
+  accumulate(target: AccumulationTarget): Region;
+  accumulate<T>(target: AccumulationTarget, fn?: () => T): T | Region {
+    return inRegion(this.parts.accumulation.enter(target), fn);
   }
 
-  /** The tensors of one rank, on all; the arguments stay as they are. */
-  broadcast<T>(value: T, fromProcess = 0): Promise<T> {
-    return this.#collect(value, (tensor, group) => {
-      const out = copied(tensor, "broadcast");
-      group.broadcast(out, fromProcess);
-      return out;
-    });
+  /** Keeps gradients to this rank: backward inside of it does not average them; the next one outside averages their sum. */
+  noSync<T>(target: AccumulationTarget, fn: () => T): T;
+  /** The same until the region ends: `using _ = accelerator.noSync(model)`. */
+  noSync(target: AccumulationTarget): Region;
+  noSync<T>(target: AccumulationTarget, fn?: () => T): T | Region {
+    return inRegion(new Region(this.#gradients.hold(target)), fn);
   }
 
-  async #collect<T>(value: T, operation: (tensor: Tensor, group: ProcessGroup) => Tensor): Promise<T> {
-    const group = await this.#join();
-    if (group.worldSize === 1) return value;
-    await group.ready();
-    return noGrad(() => mapTensors(value, (tensor) => operation(tensor.detach(), group)));
+  /** Averages gradients inside of {@link noSync}: those of this backward and all before it. */
+  triggerSyncInBackward<T>(target: AccumulationTarget, fn: () => T): T;
+  /** The same until the region ends: `using _ = accelerator.triggerSyncInBackward(model)`. */
+  triggerSyncInBackward(target: AccumulationTarget): Region;
+  triggerSyncInBackward<T>(target: AccumulationTarget, fn?: () => T): T | Region {
+    return inRegion(new Region(this.#gradients.unhold(target)), fn);
   }
 
-  /** Prints once per machine, from its first process. */
-  print(...values: unknown[]): void {
-    if (this.isLocalMainProcess) console.log(...values);
+  /**
+   * Scales gradients so that their norm is at most `maxNorm`; while they are accumulated, only tells the norm.
+   *
+   * @returns The norm before, a scalar.
+   */
+  clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: number, options?: ClipGradNormOptions): Tensor {
+    return clipGradNorm(parameters, this.syncGradients ? maxNorm : Infinity, options);
   }
 
-  /** Resolves when every rank has called it. */
-  async waitForEveryone(): Promise<void> {
-    await (await this.#join()).barrier();
+  /** Limits every element of the gradients to [-clipValue, clipValue]; while they are accumulated, does nothing. */
+  clipGradValue(parameters: Iterable<Tensor> | Tensor, clipValue: number): void {
+    if (this.syncGradients) clipGradValue(parameters, clipValue);
   }
 
-  /** Ends the job: waits for every rank and leaves the group. */
-  async end(): Promise<void> {
-    if (this.#group === undefined) return;
-    const group = await this.#group;
-    await group.barrier();
-    this.#group = undefined;
+  // Data.
+
+  /**
+   * What all ranks computed for their batches: each sample once, in the order of the epoch, without what only filled the last batches.
+   * Give tensors whose first dimension counts the samples, or lists with an item for each sample (objects, or tensors of different
+   * sizes), nested as you like. Scalars come once for each rank. Outside of a prepared loader's loop it is {@link gather}, or
+   * {@link gatherObject} for a list of other things.
+   */
+  gatherForMetrics<T>(value: T): Promise<T> {
+    return gatherForMetrics(this.parts.ranks, value, this.parts.loaders.current, this.#gradients.joined) as Promise<T>;
+  }
+
+  /**
+   * For each sample of the current batch 1, or 0 where it only fills the batch: with a loss that is the sum over samples times these,
+   * and their sum as the normalizer of {@link backward}, losses and gradients are exact although all batches are equally large.
+   */
+  sampleWeights(): Tensor {
+    return sampleWeights(this.parts.ranks, this.parts.loaders.current);
+  }
+
+  /**
+   * Runs a loop in which ranks may have different numbers of batches. A rank that has none left takes part in the averages of the others
+   * with nothing; in the end all have the parameters and the state of those that trained longest. Inside, only `backward` and
+   * `gatherForMetrics` work between ranks.
+   *
+   * @param target What is trained.
+   * @param fn The loop over the batches of an epoch.
+   * @param options `evenBatches` of all prepared loaders inside, default false.
+   */
+  joinUnevenInputs<T>(target: AccumulationTarget, fn: () => T | Promise<T>, options: JoinOptions = {}): Promise<T> {
+    return joinUneven(this.parts, target, fn, options);
+  }
+
+  /** Lets the next iteration of a loader begin after some batches of its epoch; returns the loader. */
+  skipFirstBatches<Loader extends DataLoader<unknown, unknown>>(loader: Loader, count: number): Loader {
+    loader.skipFirstBatches(count);
+    return loader;
+  }
+
+  /** Runs a function with smaller and smaller sizes until no rank runs out of memory; see the function of this name. */
+  findExecutableBatchSize<T>(fn: (batchSize: number) => T | Promise<T>, options: BatchSizeOptions = {}): Promise<T> {
+    return findBatchSize(this.parts.ranks, fn, options);
+  }
+
+  // Objects.
+
+  /** The model itself: a prepared model is not wrapped. */
+  unwrapModel<M extends Module>(model: M): M {
+    return model;
+  }
+
+  /**
+   * Forgets what was prepared and frees the memory of the objects that are given, which cannot be used any more; without objects, only
+   * forgets.
+   *
+   * @returns A null for each object, to be assigned to the variables that hold them.
+   */
+  freeMemory<T extends unknown[]>(...objects: T): Promise<{ [K in keyof T]: null }> {
+    return freePrepared(this.parts, objects);
+  }
+
+  /** Ends the job: finishes trackers and checkpoints, waits for every rank and leaves the group. */
+  override async end(): Promise<void> {
+    const { ranks, gradients, loaders, trackers, trace } = this.parts;
+    trace?.finish();
+    await trackers.finish();
+    await this.flush();
+    for (const loader of loaders.prepared) await loader.close();
+    await ranks.close();
     for (const step of this.#capturedSteps.splice(0)) step.dispose();
-    for (const reducer of this.#reducers.values()) reducer.close();
-    this.#reducers.clear();
-    await group.close();
+    gradients.release();
   }
 }

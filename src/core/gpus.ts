@@ -16,15 +16,20 @@ export function countGpuNodes(deviceDirectory = "/dev"): number {
   try {
     return [...Deno.readDirSync(deviceDirectory)].filter(({ name }) => /^nvidia[0-9]+$/.test(name)).length;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
+    // Without permission to look, there is none to use either.
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return 0;
     throw error;
   }
 }
 
 /**
- * Number of GPUs to train on. A machine without device nodes need not have the CUDA library, but one that the user names decides, such as
- * that of an emulated GPU.
+ * Number of GPUs of this machine, hidden ones too. A machine without device nodes need not have the CUDA library, but one that the user
+ * names decides, such as that of an emulated GPU.
  */
 export function availableGpus(): number {
-  return env("ACCELERATE_CUDA_LIBRARY") === undefined ? countGpuNodes() : cudaCount();
+  if (env("ACCELERATE_CUDA_LIBRARY") === undefined) return countGpuNodes();
+  // The library counts what CUDA_VISIBLE_DEVICES leaves; the largest index there says how many there are at least.
+  const count = cudaCount();
+  const named = (env("CUDA_VISIBLE_DEVICES") ?? "").split(",").map(Number).filter(Number.isInteger);
+  return count === 0 ? 0 : Math.max(count, ...named.map((index) => index + 1));
 }

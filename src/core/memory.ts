@@ -29,8 +29,9 @@ export interface AllocatorStats {
   reservedBytes: number;
   /** Of those, bytes that recorded steps keep for their replays (see `Accelerator.capture`). */
   recordedBytes: number;
-  /** Bytes of the GPU that no process uses, and all of it; 0 on the CPU. */
+  /** Bytes of the GPU that no process uses; 0 on the CPU. */
   freeBytes: number;
+  /** Bytes that the GPU has; 0 on the CPU. */
   totalBytes: number;
   /** Live storages by what they are for. */
   categories: Record<"other" | "parameter" | "gradient" | "optimizer" | "activation" | "scalar", CategoryStats>;

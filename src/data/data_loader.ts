@@ -5,108 +5,36 @@
  */
 import type { Device } from "../core/device.ts";
 import { TorchGenerator } from "../core/mt19937.ts";
-import {
-  currentScope,
-  endScope,
-  enterScope,
-  forEachTensor,
-  moveInto,
-  prepareScope,
-  resumeScope,
-  type Scope,
-  withScope,
-} from "../core/scope.ts";
-import { Tensor } from "../tensor.ts";
+import { currentScope, endScope, enterScope, type Scope, withScope } from "../core/scope.ts";
 import { collate } from "./collate.ts";
 import { type BatchedDataset, type Dataset, isBatched, IterableDataset } from "./dataset.ts";
-import { checkEpoch, EpochRandom, type RandomOrder } from "./random_order.ts";
-import { batches, BatchSampler, drawSamples, type Sampler } from "./sampler.ts";
-import { dealBatches, type Shard, shardBatches } from "./shard.ts";
+import { dispatchSource, type Scatter } from "./dispatch.ts";
+import { type GlobalBatchSize, GlobalDeal } from "./global_deal.ts";
+import { Iteration, type LoaderObserver } from "./iteration.ts";
+import { checkOptions, type Collated, type DataLoaderOptions } from "./loader_options.ts";
+import { checkState, type DataLoaderState, type LoaderIdentity } from "./loader_state.ts";
+import { workerAccess } from "./module_dataset.ts";
+import { unpack } from "./parcel.ts";
+import { checkedIndices, placed } from "./placing.ts";
+import { checkEpoch, EpochRandom } from "./random_order.ts";
+import { BatchDeal, type Deal, type DealOptions, DispatchedRounds, OrderDeal, Rounds, type Shard } from "./rounds.ts";
+import { BatchSampler, drawSamples, type Sampler } from "./sampler.ts";
+import { END, type Fetch, fetchSamples, indexSource, keepShare, type Source, streamSource } from "./source.ts";
+import { macrotask, useBatches } from "./use_batches.ts";
+import { WorkerPool } from "./worker_pool.ts";
 
-/** Options of a loader. */
-export interface DataLoaderOptions {
-  /** Samples in a batch. Default 1. */
-  batchSize?: number;
-  /** Another random order for each epoch. Default false. */
-  shuffle?: boolean;
-  /** Seed of the orders, an integer. Default 0. */
-  seed?: number;
-  /**
-   * Whose order `shuffle` gives. Default "philox". "torch": that of a PyTorch loader with `shuffle=True` and
-   * `generator=torch.Generator().manual_seed(seed)`; "accelerate": that of a loader prepared with `use_seedable_sampler` and
-   * `data_seed=seed`.
-   */
-  order?: RandomOrder;
-  /** Leave out the last batch when it is shorter. Default false. */
-  dropLast?: boolean;
-  /** Which samples, in which order: an array of indices, a sampler, or an iterable of your own with a length. */
-  sampler?: Sampler;
-  /** Which samples make each batch; instead of batchSize, shuffle, sampler and dropLast. */
-  batchSampler?: Sampler<readonly number[]>;
-  /** Makes a batch of samples. Default: {@link collate}. */
-  // deno-lint-ignore no-explicit-any
-  collate?: (samples: any[]) => unknown;
-  /**
-   * How many batches are fetched and collated ahead while the training step runs; the order does not change. It helps where `get` or
-   * the iterator waits for something. Default 0.
-   */
-  prefetch?: number;
-  /** Only 0: samples are made in this thread. */
-  numWorkers?: number;
-}
-
-/** What collating gives for a sample: numbers become tensors, containers keep their form. */
-export type Collated<Sample> = Sample extends Tensor | number | boolean ? Tensor
-  : Sample extends string ? string[]
-  : Sample extends ArrayBufferView ? Tensor
-  : Sample extends readonly (infer Item)[]
-    ? (number extends Sample["length"] ? Collated<Item>[] : { [K in keyof Sample]: Collated<Sample[K]> })
-  : Sample extends object ? { [K in keyof Sample]: Collated<Sample[K]> }
-  : unknown;
-
-/** What comes after the last batch. */
-const END = Symbol("end");
-
-/** A batch that is being made, or {@link END}, or a promise of them; and the scope of what it holds. */
-interface Pending {
-  readonly scope: Scope;
-  readonly batch: unknown;
-}
-
-interface Source {
-  /** Begins the next batch; `undefined` when there is none left. */
-  start(): Pending | undefined;
-  /** Tells the data set that no more is wanted. */
-  close(): Promise<void>;
-}
-
-function checkOptions(dataset: object, options: DataLoaderOptions): void {
-  const { batchSize = 1, shuffle = false, dropLast = false, sampler, batchSampler, prefetch = 0, numWorkers = 0 } =
-    options;
-  if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new RangeError(`Cannot load batches of ${batchSize}: batchSize must be a positive integer`);
-  }
-  if (!Number.isInteger(prefetch) || prefetch < 0) {
-    throw new RangeError(`Cannot prefetch ${prefetch} batches: prefetch must be a non-negative integer`);
-  }
-  if (numWorkers !== 0) {
-    throw new RangeError(
-      `Cannot load with ${numWorkers} workers: only 0 is possible so far. Use prefetch to fetch ahead`,
-    );
-  }
-  if (batchSampler !== undefined && (options.batchSize !== undefined || shuffle || sampler !== undefined || dropLast)) {
-    throw new RangeError(
-      "Cannot load with batchSampler and batchSize, shuffle, sampler or dropLast: it decides all of them",
-    );
-  }
-  if (sampler !== undefined && shuffle) {
-    throw new RangeError("Cannot shuffle what a sampler orders: leave out shuffle, or use a RandomSampler");
-  }
-  if (!(dataset instanceof IterableDataset)) return;
-  if (shuffle) throw new RangeError("Cannot shuffle an IterableDataset: shuffle inside the data set");
-  if (sampler !== undefined || batchSampler !== undefined) {
-    throw new RangeError("Cannot sample an IterableDataset: it has no indices, and decides its order itself");
-  }
+/** How a prepared loader works with the others. */
+export interface Placement {
+  /** `batchSize` is that of all ranks together. Default false: of each rank. */
+  splitBatches?: boolean;
+  /** See {@link DealOptions}. Default true. */
+  evenBatches?: boolean;
+  /** Steps of this many samples, instead of batches of `batchSize`. */
+  globalBatch?: GlobalBatchSize;
+  /** Rank 0 reads for all, and hands out with this. */
+  scatter?: Scatter;
+  /** Who wants to know of the batches. */
+  observer?: LoaderObserver;
 }
 
 /**
@@ -127,15 +55,22 @@ function checkOptions(dataset: object, options: DataLoaderOptions): void {
 export class DataLoader<Sample, Batch = Collated<Sample>> {
   readonly dataset: Dataset<Sample> | IterableDataset<Sample>;
   readonly batchSize: number;
+  readonly sampler: DataLoaderOptions["sampler"];
+  readonly batchSampler: DataLoaderOptions["batchSampler"];
+  readonly #options: DataLoaderOptions;
   readonly #collate: NonNullable<DataLoaderOptions["collate"]>;
   readonly #dropLast: boolean;
   readonly #prefetch: number;
-  readonly #sampler: Sampler | undefined;
-  readonly #batchSampler: Sampler<readonly number[]> | undefined;
   readonly #shuffled: EpochRandom<number[]> | undefined;
-  #epoch = 0;
   #shard: Shard = { rank: 0, worldSize: 1 };
   #device: Device | undefined;
+  #placement: Placement = {};
+  /** Where the next iteration begins. */
+  #epoch = 0;
+  #start = 0;
+  /** The iteration that runs, or was left before its end. */
+  #current: Iteration | undefined;
+  #pool: Promise<WorkerPool> | undefined;
 
   /**
    * @param dataset Samples by index, or an iterable of them.
@@ -144,17 +79,19 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
    */
   constructor(dataset: Dataset<Sample> | IterableDataset<Sample>, options: DataLoaderOptions = {}) {
     checkOptions(dataset, options);
-    const { batchSampler, seed = 0, order = "philox" } = options;
+    const { batchSampler, seed = 0, order = "philox", numWorkers = 0, prefetchFactor = 2 } = options;
     const fixed = batchSampler instanceof BatchSampler ? batchSampler : undefined;
     this.dataset = dataset;
     this.batchSize = fixed?.batchSize ?? options.batchSize ?? 1;
-    this.#dropLast = fixed?.dropLast ?? options.dropLast ?? false;
+    this.sampler = options.sampler;
+    this.batchSampler = batchSampler;
+    this.#options = options;
+    this.#dropLast = batchSampler?.dropLast ?? options.dropLast ?? false;
     this.#collate = options.collate ?? collate;
-    this.#prefetch = options.prefetch ?? 0;
-    this.#sampler = options.sampler;
-    this.#batchSampler = batchSampler;
+    this.#prefetch = Math.max(options.prefetch ?? 0, numWorkers * prefetchFactor);
     if (dataset instanceof IterableDataset) return;
     if (dataset.length === 0) throw new RangeError("Cannot load batches: the data set is empty");
+    if (numWorkers > 0) workerAccess(dataset);
     if (options.shuffle !== true) return;
     this.#shuffled = new EpochRandom({ seed, order }, (random) => {
       // A PyTorch loader takes a seed for its workers from the same generator before each epoch.
@@ -163,234 +100,275 @@ export class DataLoader<Sample, Batch = Collated<Sample>> {
     });
   }
 
+  /** Whether whole batches are dealt, whatever their size. */
+  get #dealsBatches(): boolean {
+    return this.batchSampler !== undefined && !(this.batchSampler instanceof BatchSampler);
+  }
+
+  /** Samples in a batch of one rank. */
+  get #share(): number {
+    const { globalBatch } = this.#placement;
+    if (globalBatch !== undefined) return globalBatch.share;
+    return this.#placement.splitBatches === true ? this.batchSize / this.#shard.worldSize : this.batchSize;
+  }
+
+  get #dealing(): DealOptions {
+    return { dropLast: this.#dropLast, evenBatches: this.#placement.evenBatches ?? true };
+  }
+
   /**
    * Number of batches in an epoch.
    *
    * @throws {RangeError} For an IterableDataset, whose length is not known.
    */
   get length(): number {
+    const { rank, worldSize } = this.#shard;
     if (this.dataset instanceof IterableDataset) {
       throw new RangeError("Cannot tell the number of batches of an IterableDataset: count them while iterating");
     }
-    const count = (this.#sampler ?? this.dataset).length / this.batchSize;
-    const all = this.#batchSampler?.length ?? (this.#dropLast ? Math.floor(count) : Math.ceil(count));
-    const share = all / this.#shard.worldSize;
-    return this.#dropLast ? Math.floor(share) : Math.ceil(share);
+    if (this.#dealsBatches) {
+      return new Rounds(this.batchSampler!.length, 1, this.#shard, this.#dealing).lengthOf(rank);
+    }
+    const count = this.batchSampler instanceof BatchSampler
+      ? this.batchSampler.sampler.length
+      : (this.sampler ?? this.dataset).length;
+    const { globalBatch } = this.#placement;
+    if (globalBatch !== undefined) {
+      return new GlobalDeal(new Array(count), globalBatch, this.#shard, this.#dropLast, 0).length;
+    }
+    const whole = worldSize === 1 || this.#placement.scatter === undefined ? Rounds : DispatchedRounds;
+    return new whole(count, this.#share, this.#shard, this.#dealing).lengthOf(rank);
+  }
+
+  /** The epoch of the iteration that runs or was left, else of the next one. */
+  get epoch(): number {
+    return this.#current?.epoch ?? this.#epoch;
   }
 
   /** Chooses the order of the next iteration; by itself it counts up. */
   setEpoch(epoch: number): void {
     checkEpoch(epoch);
+    if (epoch !== this.#epoch) this.#start = 0;
     this.#epoch = epoch;
+    if (this.#current?.isRunning === false) this.#current = undefined;
+  }
+
+  /**
+   * Lets the next iteration begin after some batches of its epoch. The batches are not made.
+   *
+   * @param count Batches of this rank, from the beginning of the epoch.
+   */
+  skipFirstBatches(count: number): void {
+    if (!Number.isSafeInteger(count) || count < 0) {
+      throw new RangeError(`Cannot skip ${count} batches: it must be a non-negative integer`);
+    }
+    this.#start = count * this.#shard.worldSize * (this.#dealsBatches ? 1 : this.#share);
+    this.#current = undefined;
+  }
+
+  get #identity(): LoaderIdentity {
+    const { dataset, sampler, batchSampler } = this;
+    const { shuffle = false, seed = 0, order = "philox" } = this.#options;
+    const own = shuffle ? `shuffle ${order} ${seed}` : "in order";
+    return {
+      unit: this.#dealsBatches ? "batches" : "samples",
+      samples: dataset instanceof IterableDataset ? null : dataset.length,
+      order: batchSampler !== undefined ? "batchSampler" : sampler !== undefined ? "sampler" : own,
+    };
+  }
+
+  /**
+   * Where training is in the data: of the iteration that runs or was left, else of the next one. What was handed out counts, not what
+   * was fetched ahead; every rank has the same, and a job of another size can go on from it. JSON can hold it.
+   */
+  stateDict(): DataLoaderState {
+    const { epoch, position } = this.#current ?? { epoch: this.#epoch, position: this.#start };
+    return { epoch, position, ...this.#identity };
+  }
+
+  /**
+   * Lets the next iteration go on where `stateDict` was taken: in the same epoch, after the samples that were handed out.
+   *
+   * @throws {RangeError} When the state is that of another data set or another order.
+   */
+  loadStateDict(state: DataLoaderState): void {
+    checkState(state, this.#identity);
+    this.#epoch = state.epoch;
+    this.#start = state.position;
+    this.#current = undefined;
+  }
+
+  /** Ends workers that `persistentWorkers` keeps. */
+  async close(): Promise<void> {
+    const pool = this.#pool;
+    this.#pool = undefined;
+    await (await pool)?.end();
   }
 
   /** @internal Used by the Accelerator: which part of the batches comes here, and where they are placed. */
-  prepare(shard: Shard, device: Device): void {
+  prepare(shard: Shard, device: Device | undefined, placement: Placement = {}): void {
+    const { worldSize } = shard;
+    const { splitBatches = false, scatter } = placement;
+    if (this.#dealsBatches && worldSize > 1 && (splitBatches || scatter !== undefined)) {
+      throw new RangeError(
+        "Cannot use splitBatches or dispatchBatches with batches of any size: give batchSize, or a BatchSampler that has one",
+      );
+    }
+    if (placement.globalBatch !== undefined && (this.#dealsBatches || scatter !== undefined)) {
+      throw new RangeError("Cannot use globalBatchSize with dispatchBatches or with batches of any size");
+    }
+    if (splitBatches && this.batchSize % worldSize !== 0) {
+      throw new RangeError(
+        `Cannot split batches of ${this.batchSize} among ${worldSize} ranks: with splitBatches the batchSize must be a round ` +
+          `multiple of the number of ranks`,
+      );
+    }
     this.#shard = shard;
     this.#device = device;
+    this.#placement = placement;
   }
 
-  #indices(count: number): readonly number[] {
-    if (this.#shuffled !== undefined) return this.#shuffled.at(this.#epoch);
-    if (this.#sampler === undefined) return Array.from({ length: count }, (_, i) => i);
-    this.#sampler.setEpoch?.(this.#epoch);
-    return checked([...this.#sampler], count);
+  /** @internal Changes `evenBatches` of the iterations to come; returns what it was. */
+  setEvenBatches(evenBatches: boolean): boolean {
+    const before = this.#dealing.evenBatches;
+    this.#placement = { ...this.#placement, evenBatches };
+    return before;
   }
 
-  #indexBatches(count: number): readonly (readonly number[])[] {
-    const sampler = this.#batchSampler;
-    if (sampler === undefined) {
-      const all = batches(this.#indices(count), this.batchSize, this.#dropLast);
-      return shardBatches(all, this.batchSize, this.#dropLast, this.#shard);
+  #order(count: number, epoch: number): readonly number[] {
+    const sampler = this.batchSampler ?? this.sampler;
+    sampler?.setEpoch?.(epoch);
+    if (this.batchSampler !== undefined) return checkedIndices([...this.batchSampler].flat(), count);
+    if (this.#shuffled !== undefined) return this.#shuffled.at(epoch);
+    if (this.sampler === undefined) return Array.from({ length: count }, (_, i) => i);
+    return checkedIndices([...this.sampler], count);
+  }
+
+  #deal(count: number, epoch: number, start: number): Deal {
+    const { globalBatch } = this.#placement;
+    if (globalBatch !== undefined) {
+      return new GlobalDeal(this.#order(count, epoch), globalBatch, this.#shard, this.#dropLast, start);
     }
-    sampler.setEpoch?.(this.#epoch);
-    const all = Array.from(sampler, (batch) => [...checked(batch, count)]);
-    return sampler instanceof BatchSampler
-      ? shardBatches(all, this.batchSize, this.#dropLast, this.#shard)
-      : dealBatches(all, this.#dropLast, this.#shard);
-  }
-
-  async *#iterableBatches(
-    dataset: IterableDataset<Sample>,
-    arrives: (sample: Sample) => boolean,
-  ): AsyncGenerator<Sample[], void, undefined> {
-    // Every rank reads everything and keeps its slice of each round of batches.
-    const { rank, worldSize } = this.#shard;
-    const room = this.batchSize * worldSize;
-    const first: Sample[] = [];
-    let round: Sample[] = [];
-    const mine = (): Sample[] => round.slice(rank * this.batchSize, (rank + 1) * this.batchSize);
-    const fills = worldSize > 1 && !this.#dropLast;
-    for await (const sample of dataset as AsyncIterable<Sample>) {
-      if (!arrives(sample)) return;
-      if (fills && first.length < room) {
-        first.push(sample);
-        forEachTensor(sample, isTensor, (tensor) => tensor.keep());
-      }
-      round.push(sample);
-      if (round.length === room) {
-        yield mine();
-        round = [];
-      }
+    if (!this.#dealsBatches) {
+      return new OrderDeal(this.#order(count, epoch), this.#share, this.#shard, this.#dealing, start);
     }
-    if (round.length === 0 || this.#dropLast) return;
-    if (fills) { while (round.length < room) round.push(...first.slice(0, room - round.length)); }
-    yield mine();
+    const sampler: Sampler<readonly number[]> = this.batchSampler!;
+    sampler.setEpoch?.(epoch);
+    return new BatchDeal(
+      Array.from(sampler, (batch) => checkedIndices(batch, count)),
+      this.#shard,
+      this.#dealing,
+      start,
+    );
   }
 
-  #place(batch: unknown): unknown {
-    const device = this.#device;
-    if (device === undefined) return batch;
-    let moves = false;
-    forEachTensor(batch, isTensor, (tensor) => moves ||= tensor.storage.device !== device);
-    return moves ? moved(batch, device) : batch;
+  #startPool(dataset: Dataset<Sample>): Promise<WorkerPool> {
+    const { numWorkers = 0, persistentWorkers } = this.#options;
+    const { origin } = workerAccess(dataset);
+    const pool = this.#pool ?? WorkerPool.start(numWorkers, { origin, collates: this.#collate === collate });
+    if (persistentWorkers === true) this.#pool = pool;
+    return pool;
+  }
+
+  #workerFetch(dataset: Dataset<Sample>, pool: Promise<WorkerPool>, epoch: number): Fetch {
+    const { at } = workerAccess(dataset);
+    const make = this.#collate === collate ? (batch: unknown) => batch : this.#collate as (samples: unknown) => unknown;
+    return async (indices, scope) => {
+      const parcel = await (await pool).make(indices.map(at), this.#options.seed ?? 0, epoch);
+      return scope.ended ? END : withScope(scope, () => make(unpack(parcel)));
+    };
   }
 
   /** Makes one batch after another. */
-  #source(outer: Scope | undefined): Source {
+  #source(outer: Scope | undefined, epoch: number, start: number): Source {
     const { dataset } = this;
     const make = this.#collate;
-    const scopeOf = (): Scope => prepareScope("the end of the training step");
-    const adopt = (value: unknown, scope: Scope): void =>
-      forEachTensor(value, isTensor, (tensor) => moveInto(tensor, scope, outer));
-    const collated = (samples: Sample[], scope: Scope): unknown =>
-      scope.ended ? END : withScope(scope, () => make(samples));
-    if (dataset instanceof IterableDataset) {
-      // The scopes of the batches that are still being read; the first one gets what arrives.
-      const reading: Scope[] = [];
-      const iterator = this.#iterableBatches(dataset, (sample) => {
-        adopt(sample, reading[0]);
-        return !reading[0].ended;
-      });
-      const start = (): Pending => {
-        const scope = scopeOf();
-        reading.push(scope);
-        const batch = withScope(scope, () => iterator.next()).then(({ done, value }) => {
-          reading.shift();
-          return done ? END : collated(value, scope);
-        });
-        return { scope, batch };
-      };
-      return { start, close: async () => void await iterator.return(undefined) };
+    const { scatter } = this.#placement;
+    if (scatter !== undefined && this.#shard.worldSize > 1) {
+      const options = { ...this.#dealing, evenBatches: true };
+      const order = dataset instanceof IterableDataset ? [] : this.#order(dataset.length, epoch);
+      const count = dataset instanceof IterableDataset ? Infinity : order.length;
+      const rounds = new DispatchedRounds(count, this.#share, this.#shard, options, start);
+      return dispatchSource(dataset, rounds, order, make, scatter, outer);
     }
-    const indexBatches = this.#indexBatches(dataset.length);
-    const usesOwnBatches = make === collate && isBatched(dataset);
-    // The scope is the current one here.
-    const fetch = (indices: readonly number[], scope: Scope): unknown => {
-      if (usesOwnBatches) return dataset.getBatch(indices);
-      const samples = indices.map((index) => dataset.get(index));
-      if (!samples.some((sample) => sample instanceof Promise)) return collated(samples as Sample[], scope);
-      // A tensor of a sample that arrives during a training step belongs to that step until it is moved to its own.
-      const arrived = samples.map(async (sample) => {
-        const value = await sample;
-        adopt(value, scope);
-        return value;
-      });
-      return Promise.all(arrived).then((list) => collated(list, scope));
-    };
-    let next = 0;
-    const start = (): Pending | undefined => {
-      if (next === indexBatches.length) return undefined;
-      const scope = scopeOf();
-      resumeScope(scope);
-      try {
-        return { scope, batch: fetch(indexBatches[next++], scope) };
-      } catch (error) {
-        return { scope, batch: Promise.reject(error) };
-      } finally {
-        resumeScope(outer);
-      }
-    };
-    return { start, close: () => Promise.resolve() };
+    if (dataset instanceof IterableDataset) {
+      const rounds = new Rounds(Infinity, this.#share, this.#shard, this.#dealing, start);
+      return streamSource(dataset, rounds, keepShare(rounds, make), outer);
+    }
+    const deal = this.#deal(dataset.length, epoch, start);
+    if ((this.#options.numWorkers ?? 0) > 0) {
+      const pool = this.#startPool(dataset);
+      const source = indexSource(deal, this.#workerFetch(dataset, pool, epoch), outer);
+      return this.#pool === undefined ? { ...source, close: async () => await (await pool).end() } : source;
+    }
+    if (make === collate && isBatched(dataset)) return indexSource(deal, (indices) => dataset.getBatch(indices), outer);
+    return indexSource(deal, fetchSamples(dataset, make, outer), outer);
   }
 
-  /** The first pending batch, after the queue has been filled. */
-  #nextOf(queue: Pending[], source: Source): Pending | undefined {
-    while (queue.length <= this.#prefetch) {
-      const pending = source.start();
-      if (pending === undefined) break;
-      // An error is thrown where its batch is used, not before.
-      if (pending.batch instanceof Promise) pending.batch.catch(() => {});
-      queue.push(pending);
-    }
-    return queue.shift();
+  /** Where an iteration that starts now begins; the next one will be another epoch. */
+  #begin(): { epoch: number; start: number } {
+    const begun = { epoch: this.#epoch, start: this.#start };
+    this.#epoch++;
+    this.#start = 0;
+    return begun;
+  }
+
+  #end(iteration: Iteration, isComplete: boolean): void {
+    iteration.isRunning = false;
+    if (isComplete && this.#current === iteration) this.#current = undefined;
+    this.#placement.observer?.onEnd(iteration);
   }
 
   /** Iterates once over the batches of an epoch. */
   [Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
     const { dataset } = this;
     if (this.#prefetch > 0 || this.#collate !== collate) return this.#madeBatches();
+    if (dataset instanceof IterableDataset || !isBatched(dataset)) return this.#madeBatches();
+    if (this.#placement.scatter !== undefined && this.#shard.worldSize > 1) return this.#madeBatches();
     // By far the most common case makes no garbage but the batch.
-    return dataset instanceof IterableDataset || !isBatched(dataset) ? this.#madeBatches() : this.#ownBatches(dataset);
+    return this.#ownBatches(dataset);
   }
 
   /** The batches of a data set that makes them itself, one when it is wanted. */
   async *#ownBatches(dataset: Dataset<Sample> & BatchedDataset<unknown>): AsyncGenerator<Batch, void, undefined> {
+    const { epoch, start } = this.#begin();
+    const deal = this.#deal(dataset.length, epoch, start);
+    const iteration = this.#current = new Iteration(epoch, this.#shard, deal, start);
+    const { observer } = this.#placement;
     let step: Scope | undefined;
+    let isComplete = false;
     try {
-      for (const indices of this.#indexBatches(dataset.length)) {
+      for (let i = 0; i < deal.length; i++) {
         step = enterScope("the end of the training step");
-        yield this.#place(dataset.getBatch(indices)) as Batch;
+        const batch = placed(dataset.getBatch(deal.indices(i)), this.#device) as Batch;
+        iteration.advance(i === deal.length - 1);
+        observer?.onBatch(iteration);
+        yield batch;
         endScope(step);
         await macrotask();
       }
+      isComplete = true;
     } finally {
       if (step !== undefined) endScope(step);
-      this.#epoch++;
+      this.#end(iteration, isComplete);
     }
   }
 
   async *#madeBatches(): AsyncGenerator<Batch, void, undefined> {
-    const queue: Pending[] = [];
-    let step: Scope | undefined;
-    const source = this.#source(currentScope());
+    const { epoch, start } = this.#begin();
+    const source = this.#source(currentScope(), epoch, start);
+    const iteration = this.#current = new Iteration(epoch, this.#shard, source.places, start);
+    const { observer } = this.#placement;
+    // Whether a batch of a stream is the last, only the one after it tells.
+    const looksAhead = observer !== undefined && source.length === undefined;
+    const ahead = Math.max(this.#prefetch, looksAhead ? 1 : 0);
+    const place = (batch: unknown): unknown => placed(batch, this.#device);
+    let isComplete = false;
     try {
-      for (;;) {
-        const pending = this.#prefetch === 0 ? source.start() : this.#nextOf(queue, source);
-        if (pending === undefined) return;
-        step = pending.scope;
-        resumeScope(step);
-        const batch = pending.batch instanceof Promise ? await pending.batch : pending.batch;
-        if (batch === END) return;
-        yield this.#place(batch) as Batch;
-        // Finalizers, signals and I/O run only between macrotasks (2 us). Samples that have just arrived must have found their
-        // batch's scope before the step's ends.
-        if (this.#prefetch > 0) await macrotask();
-        endScope(step);
-        if (this.#prefetch === 0) await macrotask();
-      }
+      yield* useBatches(source, iteration, { ahead, looksAhead, place, observer }) as AsyncGenerator<Batch>;
+      isComplete = true;
     } finally {
-      if (step !== undefined) endScope(step);
-      for (const { scope } of queue) endScope(scope);
-      this.#epoch++;
-      const closed = source.close();
-      // What is being fetched ahead may never come.
-      if (queue.length === 0) await closed;
-      else closed.catch(() => {});
+      this.#end(iteration, isComplete);
     }
   }
-}
-
-function macrotask(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-const isTensor = (value: object): boolean => value instanceof Tensor;
-
-/** Indices that a sampler of the user's gave. */
-function checked(indices: readonly number[], count: number): readonly number[] {
-  for (const index of indices) {
-    if (Number.isInteger(index) && index >= 0 && index < count) continue;
-    throw new RangeError(`Cannot load sample ${index}: the data set has ${count} samples, numbered from 0`);
-  }
-  return indices;
-}
-
-function moved(value: unknown, device: Device): unknown {
-  if (value instanceof Tensor) return value.to({ device });
-  if (Array.isArray(value)) return value.map((item) => moved(item, device));
-  if (typeof value === "object" && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, moved(item, device)]));
-  }
-  return value;
 }

@@ -38,8 +38,12 @@ export class Reducer {
   readonly #touched = new Set<Tensor>();
   #next = 0;
   #active = false;
+  /** Whether the pass that is active reduces, and by what the sums are multiplied. */
+  #reduces = false;
+  #scale = 1;
   /** Set when `loss.backward()` made gradients that no one averaged. */
   #missed = false;
+  #hasLocal = false;
 
   /**
    * @param buffer Parameters and gradients of one dtype.
@@ -73,14 +77,33 @@ export class Reducer {
     return this.#missed;
   }
 
+  /** Whether there are gradients of passes that did not reduce. */
+  get hasLocal(): boolean {
+    return this.#hasLocal;
+  }
+
   /** Gradients were set to zero: what was missed no longer matters. */
   forgive(): void {
     this.#missed = false;
+    this.#hasLocal = false;
   }
 
-  /** Expects gradients from a backward pass that {@link finish} ends. */
-  begin(): void {
+  /** The gradients are those of a checkpoint: of this rank alone, or of all. */
+  resume(hasLocal: boolean): void {
+    this.#missed = false;
+    this.#hasLocal = hasLocal;
+  }
+
+  /**
+   * Expects gradients from a backward pass that {@link finish} ends.
+   *
+   * @param reduces Whether the ranks reduce their gradients in this pass; all or none do. Default true.
+   * @param scale What the sum over ranks is multiplied by. Default: what makes it a mean.
+   */
+  begin(reduces = true, scale: number = 1 / this.#group.worldSize): void {
     this.#active = true;
+    this.#reduces = reduces;
+    this.#scale = scale;
     this.#next = 0;
     this.#touched.clear();
     for (const bucket of this.#buckets) bucket.waiting = bucket.parameters.length;
@@ -94,11 +117,12 @@ export class Reducer {
     this.#touched.add(leaf);
     this.#bucketOf.get(leaf)!.waiting--;
     // The last bucket waits for finish(), which knows what was used.
+    if (!this.#reduces) return;
     while (this.#next < this.#buckets.length - 1 && this.#buckets[this.#next].waiting === 0) this.#reduceNext();
   }
 
   #reduceNext(): void {
-    this.#group.startAllReduce(this.#buckets[this.#next++].range, "sum", 1 / this.#group.worldSize);
+    this.#group.startAllReduce(this.#buckets[this.#next++].range, "sum", this.#scale);
   }
 
   /**
@@ -107,7 +131,31 @@ export class Reducer {
    * @throws {CollectiveError} When a rank died or calls something else.
    */
   finish(): void {
-    if (this.#touched.size === 0) return;
+    if (this.#touched.size === 0 && !this.#hasLocal) return;
+    if (this.#reduces) this.#reduceRest();
+    else this.#hasLocal = true;
+  }
+
+  /** Reduces what passes left that did not reduce. */
+  flush(scale: number): void {
+    this.#scale = scale;
+    this.#next = 0;
+    this.#reduceRest();
+  }
+
+  /** Takes part in a reduction of the other ranks, without gradients of its own. */
+  shadow(scale: number): void {
+    this.#scale = scale;
+    this.#next = 0;
+    noGrad(() => {
+      for (const { range } of this.#buckets) fillInto(range, 0);
+      while (this.#next < this.#buckets.length) this.#reduceNext();
+      this.#group.finish();
+    });
+  }
+
+  #reduceRest(): void {
+    this.#hasLocal = false;
     noGrad(() => {
       const unused = this.#parameters.map((parameter) => parameter.grad === null);
       fillInto(this.#used, 1);

@@ -21,7 +21,7 @@ function findCommand(name: string): Command {
   const nearest = nearestName(name, names);
   const kind = name.startsWith("-") ? "option" : "command";
   const advice = nearest === undefined
-    ? `the commands are ${COMMANDS.map((known) => known.name).join(" and ")}`
+    ? `the commands are ${COMMANDS.map((known) => known.name).join(", ")}`
     : `did you mean ${nearest}?`;
   throw new UsageError(`Unknown ${kind} ${name}: ${advice}`);
 }
@@ -38,6 +38,10 @@ async function runCommand(command: Command, args: readonly string[]): Promise<nu
   if (command.name === "launch") {
     const { launch } = await import("./launch.ts");
     return await launch(command, parsed);
+  }
+  if (command.name === "verify-resume") {
+    const { verifyResume } = await import("./verify_resume.ts");
+    return await verifyResume(command, parsed);
   }
   const { describeEnvironment } = await import("./describe.ts");
   console.log(describeEnvironment());

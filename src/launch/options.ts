@@ -108,5 +108,24 @@ const ENV: Command = {
   notes: "",
 };
 
+const VERIFY_RESUME: Command = {
+  name: "verify-resume",
+  summary: "prove that a script goes on exactly after it was stopped",
+  usage: "[options] script [script arguments]",
+  takesScript: true,
+  options: [
+    ...LAUNCH.options.filter(({ name }) => !["print-config", "quiet", "help"].includes(name)),
+    { name: "stop-at", value: "STEP", help: "stop after this backward pass; default: a random one" },
+    { name: "seed", value: "N", help: "choose the random one by this number; default: another one each time" },
+    HELP,
+  ],
+  notes:
+    `The script runs three times, as "launch" runs it: to its end; until a backward pass in the middle of an epoch, and of an accumulation
+window when it accumulates, where its state is saved and its processes are killed; and again in new processes. The batches,
+losses, steps, and the weights and other state at the end must then be those of the first run, bit for bit.
+It must set project.automaticCheckpointNaming, load latestCheckpoint() at its start, begin with the epoch of its loader, and
+call end(). Its projectDir is replaced by a temporary folder.`,
+};
+
 /** All commands. */
-export const COMMANDS: readonly Command[] = [LAUNCH, ENV];
+export const COMMANDS: readonly Command[] = [LAUNCH, VERIFY_RESUME, ENV];

@@ -46,17 +46,26 @@ export function contiguousOf(x: Tensor): Tensor {
   return x.isContiguous ? x : apply(cloneOp, [x], null);
 }
 
-function readInto(bytes: Uint8Array<ArrayBuffer>, { storage, offset, dtype }: Tensor, by: string): void {
+/**
+ * Reads a part of a contiguous tensor's elements into memory of the host.
+ *
+ * @param x Contiguous.
+ * @param target Is filled.
+ * @param options `start`: where the part begins in the tensor, in bytes; `by`: who reads, for the error in a captured step.
+ */
+export function readPart(
+  x: Tensor,
+  target: Uint8Array<ArrayBuffer>,
+  { start = 0, by }: { start?: number; by: string },
+): void {
+  x.checkLive(by);
   refuseRecording(
     by,
     "it needs a value on the host, which the GPU computes later. Return the tensor and read it after the call",
   );
-  const { library } = storage.device;
-  check(
-    library.ax_storage_read(bytes, storage.id, offset * dtypeBytes(dtype), bytes.length),
-    "ax_storage_read",
-    library,
-  );
+  const { library } = x.storage.device;
+  const begin = x.offset * dtypeBytes(x.dtype) + start;
+  check(library.ax_storage_read(target, x.storage.id, begin, target.length), "ax_storage_read", library);
 }
 
 /**
@@ -66,7 +75,7 @@ function readInto(bytes: Uint8Array<ArrayBuffer>, { storage, offset, dtype }: Te
  */
 export function readBytes(x: Tensor, by = "data()"): ArrayBuffer {
   const bytes = new Uint8Array(x.size * dtypeBytes(x.dtype));
-  readInto(bytes, contiguous(x), by);
+  readPart(contiguous(x), bytes, { by });
   return bytes.buffer;
 }
 
@@ -113,7 +122,7 @@ function transfer(x: Tensor, to: Device): Tensor {
   const isLarge = x.size * dtypeBytes(x.dtype) >= MAPPED_BYTES;
   if (isLarge && x.storage.device.type === "cpu") return writeBytes(out, mapped(contiguous(x)));
   if (isLarge && to.type === "cpu") {
-    readInto(mapped(out), contiguous(x), "to()");
+    readPart(contiguous(x), mapped(out), { by: "to()" });
     return out;
   }
   return writeBytes(out, new Uint8Array(readBytes(x, "to()")));

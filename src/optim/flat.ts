@@ -45,7 +45,10 @@ function flattenGroup(parameters: readonly Tensor[]): FlatBuffer {
   for (const parameter of parameters) {
     const place = (flat: Tensor, at: number): Tensor =>
       withScope(undefined, () => viewOf(flat, parameter.shape, parameter.strides, at, "flatten"));
-    copyInto(place(values, offset), parameter);
+    const own = place(values, offset);
+    copyInto(own, parameter);
+    // Left to the garbage collector, it would hold the memory of a model that was disposed of.
+    own.dispose();
     parameter.rebind(values.storage.part(), offset);
     const slot = place(gradients, words + offset);
     slot.rebind(gradients.storage.part(), slot.offset);

@@ -9,7 +9,6 @@ import { noGrad } from "../core/op.ts";
 import { changeInPlace, countChange, normOf, rangesOf } from "../nn/utils/gradient_ranges.ts";
 import type { Tensor } from "../tensor.ts";
 import { tidy } from "../tidy.ts";
-import type { Optimizer } from "./optimizer.ts";
 
 /** Options of {@link GradScaler}. */
 export interface GradScalerOptions {
@@ -27,15 +26,25 @@ export interface GradScalerOptions {
 
 /** What a checkpoint holds of a scaler, with PyTorch's keys. */
 export interface GradScalerState {
+  /** The factor of the next loss. */
   scale: number;
+  /** Factor of the scale after `growth_interval` steps without infinities. */
   growth_factor: number;
+  /** Factor of the scale after a step with infinities. */
   backoff_factor: number;
+  /** How many steps without infinities make the scale grow. */
   growth_interval: number;
+  /** How many of them there were since it changed. */
   _growth_tracker: number;
 }
 
-// deno-lint-ignore no-explicit-any -- settings of any optimizer
-type AnyOptimizer = Optimizer<any>;
+/** What a scaler needs of an optimizer: any of `optim` has it. */
+export interface ScaledOptimizer {
+  /** The parameters whose gradients are divided. */
+  readonly paramGroups: readonly { readonly params: readonly Tensor[] }[];
+  /** Changes the parameters. */
+  step(): void;
+}
 
 interface OptimizerState {
   isUnscaled: boolean;
@@ -60,15 +69,18 @@ interface OptimizerState {
  * ```
  */
 export class GradScaler {
+  /** Whether it does anything. */
   readonly enabled: boolean;
   #scale: number;
   #growthFactor: number;
   #backoffFactor: number;
   #growthInterval: number;
   #growthTracker = 0;
-  #states = new Map<AnyOptimizer, OptimizerState>();
+  #states = new Map<ScaledOptimizer, OptimizerState>();
 
   /**
+   * Starts with the factor `initScale`, which {@link update} adapts.
+   *
    * @param options See {@link GradScalerOptions}.
    * @throws {RangeError} When a factor is on the wrong side of 1, or the interval is not a positive integer.
    */
@@ -101,7 +113,7 @@ export class GradScaler {
     return this.enabled ? loss.mul(this.#scale) : loss;
   }
 
-  #stateOf(optimizer: AnyOptimizer): OptimizerState {
+  #stateOf(optimizer: ScaledOptimizer): OptimizerState {
     let state = this.#states.get(optimizer);
     if (state === undefined) {
       this.#states.set(optimizer, state = { isUnscaled: false, foundInfinity: false, hasStepped: false });
@@ -114,7 +126,7 @@ export class GradScaler {
    *
    * @throws {AutogradError} When it was called since the last update.
    */
-  unscale(optimizer: AnyOptimizer): void {
+  unscale(optimizer: ScaledOptimizer): void {
     if (!this.enabled) return;
     const state = this.#stateOf(optimizer);
     if (state.hasStepped) throw new AutogradError("Cannot unscale gradients after step(): call update() first");
@@ -137,7 +149,7 @@ export class GradScaler {
    * @returns Whether it stepped.
    * @throws {AutogradError} When it is called twice without an update.
    */
-  step(optimizer: AnyOptimizer): boolean {
+  step(optimizer: ScaledOptimizer): boolean {
     if (!this.enabled) {
       optimizer.step();
       return true;

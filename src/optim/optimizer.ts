@@ -5,8 +5,7 @@
  */
 import type { Device } from "../core/device.ts";
 import { viewOf } from "../core/op.ts";
-import { CaptureError } from "../core/errors.ts";
-import { recording } from "../core/recording.ts";
+import { recording, refuseRecording } from "../core/recording.ts";
 import { withScope } from "../core/scope.ts";
 import { contiguousStrides, type Shape, sizeOf } from "../core/shape.ts";
 import { CATEGORY } from "../core/storage.ts";
@@ -14,10 +13,14 @@ import { bump } from "../core/version.ts";
 import { copyInto, fillInto } from "../ops/launch.ts";
 import type { Tensor } from "../tensor.ts";
 import { flatten, flatZeros, moveFlat, nextOffset } from "./flat.ts";
+import type { OptimizerGuard } from "./guard.ts";
 import { MASTER, updateMaster } from "./master.ts";
+import { recordStep } from "./recorded_step.ts";
 import { continues, type Run, type Slot, type StateNumbers, usable } from "./run.ts";
 
+export type { OptimizerGuard } from "./guard.ts";
 export type { Run, StateNumbers } from "./run.ts";
+export { checkNotNegative } from "./settings.ts";
 
 /** Parameters that share settings; a setting that is absent has the optimizer's default. */
 export type ParameterGroup<Settings> = { params: Iterable<Tensor> } & Partial<Settings>;
@@ -31,16 +34,6 @@ export interface OptimizerStateDict {
   paramGroups: (Record<string, unknown> & { params: number[] })[];
 }
 
-/** Throws a RangeError unless each of the settings is at least 0. */
-export function checkNotNegative<Name extends string>(
-  settings: Readonly<Record<Name, number>>,
-  ...names: Name[]
-): void {
-  for (const name of names) {
-    if (!(settings[name] >= 0)) throw new RangeError(`Cannot use ${name} ${settings[name]}: it must be at least 0`);
-  }
-}
-
 /** Base of the optimizers. */
 export abstract class Optimizer<Settings extends object> {
   /** The groups; change a setting here, for example `optimizer.paramGroups[0].lr = 1e-4`. */
@@ -50,10 +43,8 @@ export abstract class Optimizer<Settings extends object> {
   readonly #slots = new Map<Tensor, Slot>();
   /** Which states the slots of a group have: settings may be changed so that it needs others. */
   readonly #stateNames = new WeakMap<OptimizerGroup<Settings>, readonly string[]>();
-  /** @internal Called before each step; throws when the gradients must not be used. */
-  beforeStep: (() => void) | null = null;
-  /** @internal Called after gradients were forgotten. */
-  afterZeroGrad: (() => void) | null = null;
+  /** @internal Asked before each step; set by the Accelerator. */
+  guard: OptimizerGuard | null = null;
 
   /**
    * @param parameters Parameters, or groups of them with settings of their own.
@@ -148,25 +139,30 @@ export abstract class Optimizer<Settings extends object> {
   /** Changes the parameters of a run. */
   protected abstract stepRun(run: Run, settings: Settings): void;
 
-  /** Forgets all gradients. Their flat memory stays and is overwritten by the next backward. */
+  /**
+   * Forgets all gradients. Their flat memory stays and is overwritten by the next backward. Prepared by an Accelerator, it keeps those
+   * that are being accumulated.
+   */
   zeroGrad(): void {
+    if (this.guard !== null && !this.guard.allowsZeroGrad()) return;
     for (const { params } of this.paramGroups) {
       for (const parameter of params) {
         if (parameter.grad !== null && parameter.grad !== parameter.gradSlot) parameter.grad.dispose();
         parameter.grad = null;
       }
     }
-    this.afterZeroGrad?.();
+    this.guard?.forgotten();
   }
 
   /**
-   * Changes every parameter that has a gradient; one without is left alone, its state too, as in PyTorch.
+   * Changes every parameter that has a gradient; one without is left alone, its state too, as in PyTorch. Prepared by an Accelerator,
+   * it does nothing while gradients are being accumulated.
    *
    * @throws {ShapeError} When a gradient has not its parameter's shape.
    * @throws {DTypeError} When a gradient has not its parameter's dtype.
    */
   step(): void {
-    this.beforeStep?.();
+    if (this.guard !== null && !this.guard.allowsStep()) return;
     if (recording !== null) this.#record();
     for (const group of this.paramGroups) {
       this.#completeStates(group);
@@ -205,32 +201,20 @@ export abstract class Optimizer<Settings extends object> {
     updateMaster(this.#stateView(parameter, slot, MASTER), parameter);
   }
 
-  /** Makes the replays of a captured step count its steps. */
+  /** Tells the recording of a captured step what this one does on the host. */
   #record(): void {
-    const name = this.constructor.name;
-    if (!this.isRecordable) {
-      throw new CaptureError(
-        `Cannot record ${name}.step() in a captured step: its learning rate would not change any more`,
-      );
-    }
+    const { name } = this.constructor;
+    if (!this.isRecordable) refuseRecording(`${name}.step()`, "its learning rate would not change any more");
     for (const group of this.paramGroups) {
       for (const parameter of group.params) {
         if (parameter.grad === null) continue;
         const slot = this.#slots.get(parameter);
-        if (slot === undefined || slot.isFirst) {
-          throw new CaptureError(
-            `Cannot record ${name}.step() in a captured step: it makes the state of a parameter, which every replay would make ` +
-              `anew. Every parameter that the step trains must get a gradient in its first call`,
-          );
-        }
-        const before = { ...slot.numbers };
-        const advance = (): void => {
-          this.#followParameter(parameter, slot);
+        recordStep(recording!, name, slot, () => {
+          this.#followParameter(parameter, slot!);
           bump(parameter.storage, "an optimizer's step()");
-          slot.masteredAt = parameter.storage.changedAt;
-          this.advance(slot.numbers, group);
-        };
-        recording!.onReplay(advance, () => Object.assign(slot.numbers, before));
+          slot!.masteredAt = parameter.storage.changedAt;
+          this.advance(slot!.numbers, group);
+        });
       }
     }
   }
@@ -302,6 +286,14 @@ export abstract class Optimizer<Settings extends object> {
     }
   }
 
+  /** Frees the state. The optimizer begins anew with its next step. */
+  dispose(): void {
+    for (const buffers of new Set(Array.from(this.#slots.values(), (slot) => slot.buffers))) {
+      for (const buffer of Object.values(buffers)) buffer.dispose();
+    }
+    this.#slots.clear();
+  }
+
   #stateView(parameter: Tensor, slot: Slot, name: string): Tensor {
     const shape = this.stateShape(name, parameter);
     return withScope(
@@ -329,11 +321,11 @@ export abstract class Optimizer<Settings extends object> {
   }
 
   /**
-   * Takes over state and settings that `stateDict` returned.
+   * @internal Throws what `loadStateDict` would throw, and changes nothing.
    *
-   * @throws {RangeError} When groups or parameters do not correspond.
+   * @throws {RangeError} When groups, parameters or state tensors do not correspond.
    */
-  loadStateDict(dict: OptimizerStateDict): void {
+  checkStateDict(dict: OptimizerStateDict): void {
     const counts = this.paramGroups.map(({ params }) => params.length);
     const given = dict.paramGroups.map(({ params }) => params.length);
     if (counts.join() !== given.join()) {
@@ -343,27 +335,64 @@ export abstract class Optimizer<Settings extends object> {
     }
     this.paramGroups.forEach((group, g) => {
       const { params: indices, ...settings } = dict.paramGroups[g];
+      const next = { ...group, ...settings } as OptimizerGroup<Settings>;
+      this.checkSettings(next);
+      group.params.forEach((parameter, i) => {
+        const saved = dict.state[indices[i]];
+        if (saved === undefined) return;
+        for (const name of Object.keys(this.initialNumbers())) {
+          if (typeof saved[name] === "number") continue;
+          throw new RangeError(`Cannot load optimizer state: ${name} of parameter ${indices[i]} is missing`);
+        }
+        // A master may be missing: it stays the parameter.
+        const names = MASTER in saved
+          ? [...this.stateNames(next, parameter), MASTER]
+          : this.stateNames(next, parameter);
+        for (const name of names) {
+          const value = saved[name];
+          const size = name === MASTER ? parameter.size : sizeOf(this.stateShape(name, parameter));
+          if (typeof value === "object" && value.size === size) continue;
+          throw new RangeError(
+            `Cannot load optimizer state: ${name} of parameter ${indices[i]} is missing or has another size`,
+          );
+        }
+      });
+    });
+  }
+
+  /**
+   * Takes over state and settings that `stateDict` returned. A parameter that has no state there has none afterwards.
+   *
+   * @throws {RangeError} When groups, parameters or state tensors do not correspond; then nothing was changed.
+   */
+  loadStateDict(dict: OptimizerStateDict): void {
+    this.checkStateDict(dict);
+    this.paramGroups.forEach((group, g) => {
+      const { params: indices, ...settings } = dict.paramGroups[g];
       Object.assign(group, settings);
       this.#completeStates(group);
       group.params.forEach((parameter, i) => {
         const saved = dict.state[indices[i]];
-        if (saved === undefined) return;
+        if (saved === undefined) return this.#clearState(parameter, group);
         const slot = this.#slots.get(parameter) ?? this.#createSlots(group, parameter);
         for (const name of Object.keys(slot.numbers)) slot.numbers[name] = Number(saved[name]);
         slot.isFirst = false;
         slot.masteredAt = -1; // what was loaded may be older or newer than the parameter
         for (const name of Object.keys(slot.buffers)) {
           const value = saved[name];
-          if (value === undefined && name === MASTER) continue; // saved without: it stays the parameter
-          const view = this.#stateView(parameter, slot, name);
-          if (typeof value !== "object" || value.size !== view.size) {
-            throw new RangeError(
-              `Cannot load optimizer state: ${name} of parameter ${indices[i]} is missing or has another size`,
-            );
-          }
-          copyInto(view, value);
+          if (typeof value === "object") copyInto(this.#stateView(parameter, slot, name), value);
         }
       });
     });
+  }
+
+  #clearState(parameter: Tensor, group: OptimizerGroup<Settings>): void {
+    const slot = this.#slots.get(parameter);
+    if (slot === undefined) return;
+    Object.assign(slot.numbers, this.initialNumbers());
+    slot.isFirst = true;
+    for (const name of Object.keys(slot.buffers)) {
+      fillInto(this.#stateView(parameter, slot, name), this.initialState(group));
+    }
   }
 }

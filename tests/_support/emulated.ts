@@ -35,6 +35,11 @@ export async function launchEmulated(args: string[], env: Record<string, string>
   return await runEmulatedProcess(["run", "--quiet", "-A", `${ROOT}cli.ts`, "launch", ...args], env);
 }
 
+/** What `cli.ts env` prints. */
+export async function describeEmulated(env: Record<string, string>): Promise<string> {
+  return await runEmulatedProcess(["run", "--quiet", "-A", `${ROOT}cli.ts`, "env"], env);
+}
+
 async function runEmulatedProcess(args: string[], env: Record<string, string>): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args,

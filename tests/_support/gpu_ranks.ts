@@ -4,6 +4,7 @@
  * @module
  */
 import { cudaCount } from "../../src/core/device.ts";
+import { availableGpus } from "../../src/core/gpus.ts";
 import { type CommandOptions, type CommandResult, runCli, RunningCli, ScriptFolder } from "./processes.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -20,9 +21,13 @@ function exists(path: string): boolean {
 }
 
 const named = Deno.env.get("ACCELERATE_CUDA_LIBRARY");
-const realCount = named === undefined ? cudaCount() : 0;
-/** The library of emulated GPUs; `undefined` when there are real ones, or neither. */
-const emulated = named ?? (realCount === 0 && exists(EMULATED) ? EMULATED : undefined);
+/** The library of emulated GPUs, where tests use it: the named one, or that in build/ where there is no GPU. */
+const emulated = named?.includes("/emulated/")
+  ? named
+  : named === undefined && availableGpus() === 0 && exists(EMULATED)
+  ? EMULATED
+  : undefined;
+const realCount = emulated === undefined && availableGpus() > 0 ? cudaCount() : 0;
 
 /** Whether ranks can have a GPU here. */
 export const hasGpus: boolean = emulated !== undefined || realCount > 0;
@@ -32,7 +37,7 @@ export const hasFakeNccl: boolean = emulated !== undefined && exists(FAKE_NCCL);
 
 /** What a test that cannot run says in its name. */
 export function noteOf(isPossible: boolean): string {
-  return isPossible ? "" : " (ignored: no GPU, and no emulated one in build/emulated)";
+  return isPossible ? "" : " (skipped: no GPU, and no emulated one in build/emulated)";
 }
 
 /** The environment of ranks that share one GPU and carry collectives with what the test wants. */

@@ -82,3 +82,87 @@ Deno.test({
     );
   },
 });
+
+Deno.test({
+  name: `ipc: a replayed collective beside one that was not finished is refused${noteOf(hasGpus)}`,
+  ignore: !hasGpus,
+  fn: async () => {
+    const script = `
+      Deno.addSignalListener("SIGTERM", () => {});
+      const { capture } = await import("${new URL("../../src/accelerator/capture.ts", import.meta.url)}");
+      const group = await join(20000);
+      const [value, other] = [1, 2].map((x) => tensor([x], { device: gpu }));
+      const step = capture(device(gpu), () => { group.allReduce(value, "sum", 1); return value.add(0); }, { modules: [], buffers: [] }, {});
+      for (let i = 0; i < 3; i++) step().item();
+      await group.barrier();
+      // Rank 0's kernel waits for that of rank 1 while the graph, which nothing orders after it, starts another one.
+      if (environment.rank === 1) await new Promise((resolve) => setTimeout(resolve, 1000));
+      try {
+        group.startAllReduce(other, "sum", 1);
+        step().item();
+        group.finish();
+        other.item();
+      } catch (error) { console.log(error.name, error.message); Deno.exit(3); }
+    `;
+    const { stdout, stderr } = await runGpuRanks(2, script, { env: gpuEnvironment("ipc") });
+    assertMatch(stdout + stderr, /NativeError two collectives of one communicator ran at once/);
+  },
+});
+
+Deno.test({
+  name: `what ranks say to each other, metrics, accumulation and uneven ranks work with GPUs${noteOf(hasGpus)}`,
+  ignore: !hasGpus,
+  fn: async () => {
+    const script = `
+      const accelerator = new Accelerator({ cpu: false, gradientAccumulationSteps: 2 });
+      const { device, processIndex: r } = accelerator;
+      const seen = [];
+      seen.push(await accelerator.gatherObject({ rank: r, t: tensor([r]).toArray() }));
+      // One on the GPU, one on the CPU: each comes back to where it was.
+      const [near, far] = await accelerator.gather([tensor([r], { device }), tensor([r + 5], { device: "cpu" })]);
+      seen.push([near.device, near.toArray(), far.device, far.toArray()]);
+      if (r === 1) accelerator.setTrigger();
+      seen.push(await accelerator.checkTrigger());
+      const model = new nn.Linear(1, 1);
+      model.loadStateDict({ weight: tensor([[0.5]]), bias: tensor([0.25]) });
+      const optimizer = new optim.SGD(model.parameters(), { lr: 0.01 });
+      const x = tensor(Array.from({ length: 7 }, (_, i) => [i]));
+      const loader = new data.DataLoader(new data.TensorDataset(x, x.mul(3)), { batchSize: 1, prefetch: 1 });
+      await accelerator.prepare(model, optimizer, loader);
+      const metrics = [];
+      await accelerator.joinUnevenInputs(model, async () => {
+        for await (const [input, target] of loader) {
+          accelerator.accumulate(model, () => {
+            accelerator.backward(model.forward(input).sub(target).square().sum(), { normalizer: input.length });
+            optimizer.step();
+            optimizer.zeroGrad();
+          });
+          metrics.push(...(await accelerator.gatherForMetrics(input)).squeeze(1).toArray());
+        }
+      });
+      if (r === 0) seen.push(metrics);
+      seen.push([model.weight.item(), model.bias.item()].map((v) => v.toFixed(5)));
+      console.log(JSON.stringify(seen));
+      await accelerator.end();
+    `;
+    const env = gpuEnvironment("ipc", { ACCELERATE_EMULATED_GPUS: "1" });
+    const { code, stdout, stderr } = await runGpuRanks(2, script, { env });
+    assertEquals([code, stderr], [0, ""]);
+    const [first, second] = stdout.trimEnd().split("\n").sort((a, b) => b.length - a.length).map((line) =>
+      JSON.parse(line.replace("[rank 1] ", ""))
+    );
+    const objects = [0, 1].map((rank) => ({ rank, t: [rank] }));
+    assertEquals(first.slice(0, 3), [objects, ["cuda:0", [0, 1], "cpu", [5, 6]], true]);
+    assertEquals(second.slice(0, 3), first.slice(0, 3));
+    assertEquals(first[3], [0, 1, 2, 3, 4, 5, 6]);
+    assertEquals(second[3], first[4]);
+    // Two steps of gradient descent by hand: the means over samples 0 to 3, then 4 to 6.
+    let [weight, bias] = [0.5, 0.25];
+    for (const samples of [[0, 1, 2, 3], [4, 5, 6]]) {
+      const errors = samples.map((x) => weight * x + bias - 3 * x);
+      weight -= 0.01 * 2 * errors.reduce((sum, e, i) => sum + e * samples[i], 0) / samples.length;
+      bias -= 0.01 * 2 * errors.reduce((sum, e) => sum + e, 0) / samples.length;
+    }
+    assertEquals(second[3].map(Number).map((v: number) => v.toFixed(3)), [weight, bias].map((v) => v.toFixed(3)));
+  },
+});

@@ -125,19 +125,60 @@ Deno.test("step() refuses gradients of loss.backward() on more than one rank, un
   assertMatch(lines[0], /^CollectiveError Cannot step: .*Call accelerator\.backward\(loss\) instead$/);
 });
 
-Deno.test("ranks that call different collectives get an error that names a rank", async () => {
+Deno.test("OP-6, B15: ranks that call different things all get an error that lists what each of them called", async () => {
+  const lines = await ranks(
+    2,
+    `
+    const accelerator = new Accelerator();
+    const r = accelerator.processIndex;
+    const rows = tensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]).narrow(0, 0, 2 + r);
+    const calls = [
+      () => accelerator.gather(rows),
+      () => accelerator.reduce(rows),
+      () => accelerator.broadcast(rows),
+      () => accelerator.padAcrossProcesses(rows, { dim: 1 }),
+      () => r === 0 ? accelerator.reduce(rows) : accelerator.gather(rows),
+      () => accelerator.gather(r === 0 ? tensor([1]) : tensor([1], { dtype: "int64" })),
+    ];
+    for (const call of calls) {
+      try { await call(); } catch (error) { console.log(error.name, JSON.stringify(error.message)); }
+    }
+    console.log(JSON.stringify((await accelerator.gather(tensor([r]))).toArray()));
+    await accelerator.end();
+  `,
+  );
+  const shapes = "\\nProcess 0: [2, 3] float32\\nProcess 1: [3, 3] float32";
+  const rule = "all ranks must call the same, with tensors of the same shapes and dtypes";
+  const expected = [
+    ...["gather", "reduce", "broadcast"].map((op) => `CollectiveError "Cannot ${op}: ${rule}${shapes}"`),
+    `CollectiveError "Cannot padAcrossProcesses: ${rule}\\nProcess 0: [2, *] float32\\nProcess 1: [3, *] float32"`,
+    (op: string) =>
+      `CollectiveError "Cannot ${op}: ${rule}\\nProcess 0: reduce of [2, 3] float32\\nProcess 1: gather of [3, 3] float32"`,
+    `CollectiveError "Cannot gather: ${rule}\\nProcess 0: [1] float32\\nProcess 1: [1] int64"`,
+    // Nothing was broken: the next one works.
+    "[0,1]",
+  ];
+  ["", "[rank 1] "].forEach((prefix, rank) => {
+    const own = lines.filter((line) => line.startsWith("[rank 1] ") === (rank === 1));
+    const ops = ["reduce", "gather"];
+    assertEquals(own, expected.map((line) => prefix + (typeof line === "string" ? line : line(ops[rank]))));
+  });
+});
+
+Deno.test("a rank that reduces gradients while another gathers gets an error that names a rank", async () => {
   using folder = new ScriptFolder({
     "a.ts": `${IMPORTS}
       const accelerator = new Accelerator({ timeoutSeconds: 20 });
-      await accelerator.waitForEveryone();
-      const value = tensor(accelerator.isMainProcess ? [1] : [1, 2]);
-      await accelerator.reduce(value);
+      const model = new nn.Linear(1, 1);
+      await accelerator.prepare(model);
+      if (accelerator.isMainProcess) accelerator.backward(model.forward(tensor([[1]])).sum());
+      else await accelerator.gather(tensor([1, 2]));
     `,
   });
   const args = ["launch", "--cpu", "--num-processes", "2", "a.ts"];
   const { code, stderr } = await runCli(args, folder, { env: ENV });
   assertEquals(code, 1);
-  assertMatch(stderr, /CollectiveError: Rank \d cannot finish all_reduce: .*rank \d/);
+  assertMatch(stderr, /CollectiveError: Rank \d cannot finish \w+: .*rank \d/);
 });
 
 Deno.test("kill -9 of a rank inside an all-reduce ends the job, and both survivors name the rank", async () => {

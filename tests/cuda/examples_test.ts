@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { emulatedTest, launchEmulated } from "../_support/emulated.ts";
+import { describeEmulated, emulatedTest, launchEmulated } from "../_support/emulated.ts";
 
 const EXAMPLES = new URL("../../examples/", import.meta.url).pathname;
 
@@ -64,8 +64,32 @@ emulatedTest(
       const expected = numbersAfter("Loss", await launchEmulated(["--cpu", "--num-processes", "2", script], gpus));
       assertSameLosses(numbersAfter("Loss", printed), expected);
       assertMatch(await launchEmulated(["--gpu-ids", "1", script], gpus), /^0 cuda:0 NO 1$/m);
+      assertMatch(await launchEmulated([script], { ...gpus, CUDA_VISIBLE_DEVICES: "1" }), /^0 cuda:0 NO 1$/m);
+      assertMatch(await launchEmulated([script], { ...gpus, CUDA_VISIBLE_DEVICES: "" }), /^0 cpu NO 1$/m);
     }),
 );
+
+emulatedTest("a captured step averages gradients between GPUs", () =>
+  withFolder(async (folder) => {
+    const script = `${folder}/script.ts`;
+    await Deno.writeTextFile(
+      script,
+      `import { manualSeed } from "${EXAMPLES}../mod.ts";\nmanualSeed(3);\nawait import("${EXAMPLES}captured_step.ts");\n`,
+    );
+    const expected = numbersAfter("Loss", await launchEmulated(["--cpu", "--num-processes", "2", script]));
+    const printed = await launchEmulated([script], { ACCELERATE_EMULATED_GPUS: "2" });
+    assertSameLosses(numbersAfter("Loss", printed), expected);
+  }));
+
+emulatedTest("cli.ts env lists the GPUs", async () => {
+  const printed = await describeEmulated({
+    ACCELERATE_EMULATED_GPUS: "2",
+    ACCELERATE_EMULATED_MEMORY: String(2 ** 30),
+  });
+  assertMatch(printed, /^NVIDIA GPUs +2$/m);
+  assertMatch(printed, /^NVIDIA driver +CUDA 13\.0$/m);
+  assertMatch(printed, /^GPU 0 +Emulated GPU, compute capability \d+\.\d, 1024 MiB\nGPU 1 +Emulated GPU, /m);
+});
 
 /** An IDX file of digits: label k is a bright bar at row k. */
 async function writeDigits(folder: string, name: string, count: number): Promise<void> {

@@ -156,6 +156,27 @@ for (const [collectives, isPossible] of BACKENDS) {
     },
   );
 
+  test(`${collectives}: a rank that ends early is missed by the next collective only`, isPossible, async () => {
+    const script = `
+      const group = await join(60000);
+      const value = tensor([environment.rank + 1], { device: gpu });
+      group.allReduce(value, "sum", 1);
+      value.item();
+      await group.barrier();
+      if (environment.rank === 1) Deno.exit(0);
+      const end = performance.now() + 1000;
+      while (performance.now() < end) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        if (value.mul(2).item() !== 6) throw new Error("wrong");
+      }
+      try { group.allReduce(value, "sum", 1); value.item(); }
+      catch (error) { console.log(error.name, "rank", error.rank, error.message); }
+    `;
+    const { code, stdout, stderr } = await runGpuRanks(2, script, { env: gpuEnvironment(collectives) });
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, /^CollectiveError rank 1 .*rank 1 \(pid \d+\) died; the last that rank 0 called was barrier/);
+  });
+
   test(
     `${collectives}: a rank that does not come is named at the time limit, and nothing hangs`,
     isPossible,

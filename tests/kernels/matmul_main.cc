@@ -68,7 +68,8 @@ template <class S, class Multiply>
 void check(const Case& c, const Multiply& multiply) {
   const ProductShape& s = c.s;
   const auto count = [&](int64_t rows, int64_t ld, int64_t stride) { return (s.batch - 1) * stride + rows * ld; };
-  const auto a = numbers<S>(count(s.transpose_a ? s.k : s.m, s.lda, s.batch_a), 1), b = numbers<S>(count(s.transpose_b ? s.n : s.k, s.ldb, s.batch_b), 2);
+  const auto a = numbers<S>(count(s.transpose_a ? s.k : s.m, s.lda, s.batch_a), 1);
+  const auto b = numbers<S>(count(s.transpose_b ? s.n : s.k, s.ldb, s.batch_b), 2);
   const auto bias = numbers<S>(s.n, 3), aux = numbers<S>(count(s.m, s.ldc, s.batch_out), 4), out = numbers<S>(count(s.m, s.ldc, s.batch_out), 5);
   const DeviceArray<S> a_there(a), b_there(b), bias_there(bias), aux_there(aux), out_there(out);
   const bool has_bias = c.epilogue != AX_EPILOGUE_NONE && c.epilogue < AX_EPILOGUE_RELU_GRAD, has_aux = c.epilogue >= AX_EPILOGUE_BIAS_GELU;
@@ -111,8 +112,8 @@ void check(const Case& c, const Multiply& multiply) {
   g_cases += 1;
   if (wrong == 0) return;
   g_failures += 1;
-  printf("%s: batch %d, (%d, %d) x (%d, %d), layout %d%d, splits %d, epilogue %d, alpha %g, beta %g: %d wrong\n", c.kernel, s.batch, s.m, s.k, s.k, s.n,
-         s.transpose_a, s.transpose_b, c.splits, c.epilogue, c.alpha, c.beta, wrong);
+  printf("%s: batch %d, (%d, %d) x (%d, %d), layout %d%d, splits %d, epilogue %d, alpha %g, beta %g: %d wrong\n", c.kernel, s.batch, s.m,
+         s.k, s.k, s.n, s.transpose_a, s.transpose_b, c.splits, c.epilogue, c.alpha, c.beta, wrong);
 }
 
 // Leading dimensions that are multiples of `unit`, and more than needed.
@@ -147,26 +148,25 @@ void checkTile(const char* kernel, int32_t tile_m, int32_t tile_n, int32_t depth
   }
 }
 
-template <class P, class Tile, int kLayouts>
+template <class P, class Tile>
 void checkTensorTile(const char* kernel) {
   using S = typename P::Storage;
   constexpr int32_t kDepth = Tile::kDepthBytes / sizeof(S), kUnit = 16 / sizeof(S);
-  checkTile<S>(kernel, Tile::kM, Tile::kN, kDepth, kLayouts, kUnit, [](const auto& s, const auto& p, const auto& finish, int32_t splits) {
+  checkTile<S>(kernel, Tile::kM, Tile::kN, kDepth, 3, kUnit, [](const auto& s, const auto& p, const auto& finish, int32_t splits) {
     const int32_t split_depth = splits == 1 ? s.k : static_cast<int32_t>(divideUp(divideUp(s.k, splits), kDepth) * kDepth);
     return runPlan(s, p, finish, Plan{Method::kTiles, 0, splits, split_depth},
-                   [](Work<S>& work) { return launchAligned<P, Tile, kLayouts == 4>(work); });
+                   [](Work<S>& work) { return launchAligned<P, Tile>(work); });
   });
 }
 
 template <class P>
-void checkGuarded(const char* kernel) {
+void checkUnaligned(const char* kernel) {
   using S = typename P::Storage;
   constexpr int32_t kDepth = SmallTile::kDepthBytes / sizeof(S);
   checkTile<S>(kernel, SmallTile::kM, SmallTile::kN, kDepth, 4, 1, [](const auto& s, const auto& p, const auto& finish, int32_t splits) {
     const int32_t split_depth = splits == 1 ? s.k : static_cast<int32_t>(divideUp(divideUp(s.k, splits), kDepth) * kDepth);
     return runPlan(s, p, finish, Plan{Method::kTiles, 0, splits, split_depth}, [](Work<S>& work) {
-      return launchTiles<tensorProductKernel<P, SmallTile, false, true, false>, SmallTile::kM, SmallTile::kN>(work, SmallTile::kThreads,
-                                                                                                               SmallTile::kSharedBytes);
+      return launchUnaligned<P>(work);
     });
   });
 }
@@ -235,15 +235,14 @@ static int reportProduct() {
 int main(int count, char**) {
   if (count > 1) return reportProduct();
   checkPlans();
-  checkTensorTile<BFloat16Product, LargeTile, 3>("bfloat16, large tile");
-  checkTensorTile<BFloat16Product, MiddleTile, 3>("bfloat16, middle tile");
-  checkTensorTile<BFloat16Product, SmallTile, 4>("bfloat16, small tile");
-  checkTensorTile<Float16Product, MiddleTile, 3>("float16, middle tile");
-  checkTensorTile<Float16Product, SmallTile, 4>("float16, small tile");
-  checkTensorTile<Tf32Product, MiddleTf32Tile, 4>("tf32, middle tile");
-  checkGuarded<BFloat16Product>("bfloat16, not aligned");
-  checkGuarded<Float16Product>("float16, not aligned");
-  checkGuarded<Tf32Product>("tf32, not aligned");
+  checkTensorTile<BFloat16Product, LargeTile>("bfloat16, large tile");
+  checkTensorTile<BFloat16Product, MiddleTile>("bfloat16, middle tile");
+  checkTensorTile<BFloat16Product, SmallTile>("bfloat16, small tile");
+  checkTensorTile<Float16Product, MiddleTile>("float16, middle tile");
+  checkTensorTile<Float16Product, SmallTile>("float16, small tile");
+  checkTensorTile<Tf32Product, MiddleTf32Tile>("tf32, middle tile");
+  checkUnaligned<BFloat16Product>("bfloat16, not aligned");
+  checkUnaligned<Float16Product>("float16, not aligned");
   for (const int32_t unit : {1, 4}) {
     checkSimtTile<LargeSimtTile>("float32, large tile", unit);
     checkSimtTile<SmallSimtTile>("float32, small tile", unit);

@@ -27,12 +27,23 @@ Deno.test("help, version and env", async () => {
   assert(!launch.stdout.includes("--num-machines"), "only what works is listed");
   assertEquals((await runCli(["help", "launch"], folder)).stdout, launch.stdout);
   assertMatch((await runCli(["--version"], folder)).stdout, /^\d+\.\d+\.\d+\n$/);
-  const env = await runCli(["env"], folder, { env: { ACCELERATE_STORE_SECRET: "hunter2" } });
+  const env = await runCli(["env"], folder, {
+    env: { ACCELERATE_STORE_SECRET: "hunter2", ACCELERATE_CUDA_LIBRARY: "" },
+  });
   assertEquals([env.code, env.stderr], [0, ""]);
   assertMatch(env.stdout, new RegExp(`deno +${Deno.version.deno}`));
   assertMatch(env.stdout, /NVIDIA GPUs +0/);
   assertStringIncludes(env.stdout, `${folder.path}/libaccelerate_cpu.so`);
   assert(!env.stdout.includes("hunter2"));
+  // That folder holds no CUDA library.
+  assertMatch(env.stdout, /NVIDIA driver +unknown: the CUDA library, which looks for it, cannot be loaded/);
+  const own = await runCli(["env"], folder, {
+    env: { ACCELERATE_LIBRARY_DIR: "", ACCELERATE_CUDA_LIBRARY: "", ACCELERATE_NCCL_LIBRARY: "/nowhere" },
+  });
+  assertEquals([own.code, own.stderr], [0, ""]);
+  assertMatch(own.stdout, /NVIDIA driver +(missing: libcuda\.so\.1 is not on the loader's path|CUDA \d+\.\d+)/);
+  assertMatch(own.stdout, /NCCL +missing: ACCELERATE_NCCL_LIBRARY names \/nowhere, which cannot be loaded: /);
+  assertMatch(own.stdout, /cuBLASLt +(\/|missing: libcublasLt\.so\.13 is neither on the loader's path)/);
   const nothing = await runCli([], folder);
   assertEquals([nothing.code, nothing.stdout], [2, general.stdout]);
 });
@@ -41,7 +52,7 @@ Deno.test("wrong usage is one sentence and status 2", async () => {
   using folder = new ScriptFolder({ "a.ts": REPORT });
   const cases: [string[], string][] = [
     [["lanuch"], "Unknown command lanuch: did you mean launch?"],
-    [["checkpoint"], "Unknown command checkpoint: the commands are launch and env"],
+    [["checkpoint"], "Unknown command checkpoint: the commands are launch, verify-resume, env"],
     [["--hlep"], "did you mean --help?"],
     [["launch", "--num-procesess", "2", "a.ts"], "did you mean --num-processes?"],
     [["launch", "--num-processes", "0", "a.ts"], "--num-processes must be a whole number"],

@@ -157,3 +157,31 @@ Deno.test("batch normalisation refuses one value per channel in training, as PyT
   assertThrows(() => batchNorm(ones([4, 2]), {}), RangeError, "needs runningMean and runningVar");
   assertThrows(() => new nn.BatchNorm1d(0), RangeError, "a positive integer");
 });
+
+Deno.test("an infinite or NaN input reaches the gradients of the taps that touch it, and no others", () => {
+  const [size, kernel] = [5, 3];
+  // With padding 1 a corner lies under four taps: under none of the row and the column at the other side.
+  const values = Array.from({ length: 2 * 2 * size * size }, (_, i) => (i * 7 % 11) - 5);
+  values[0] = Infinity; // channel 0 of image 0, top left
+  values[3 * size * size + size * size - 1] = NaN; // channel 1 of image 1, bottom right
+  const weight = randn([3, 2, kernel, kernel], { requiresGrad: true });
+  const x = tensor(values, { dtype: "float32" }).reshape([2, 2, size, size]);
+  const gradient = Array.from({ length: 2 * 3 * size * size }, (_, i) => (i * 5 % 7) + 1);
+  conv2d(x, weight, { padding: 1 })
+    .backward(tensor(gradient, { dtype: "float32" }).reshape([2, 3, size, size]));
+  const expected: number[] = [];
+  for (let tap = 0; tap < 3 * 2 * kernel * kernel; tap++) {
+    const [out, channel] = [Math.floor(tap / 18), Math.floor(tap / 9) % 2];
+    const [down, right] = [Math.floor(tap % 9 / 3), tap % 3];
+    let sum = 0;
+    for (let i = 0; i < 2 * size * size; i++) {
+      const [image, row, col] = [Math.floor(i / 25), Math.floor(i % 25 / size), i % size];
+      const [y, z] = [row + down - 1, col + right - 1];
+      if (y < 0 || y >= size || z < 0 || z >= size) continue;
+      sum += gradient[(image * 3 + out) * 25 + i % 25] * values[((image * 2 + channel) * size + y) * size + z];
+    }
+    expected.push(sum);
+  }
+  assertEquals(Array.from(weight.grad!.data(), Number), expected);
+  assertEquals(expected.map(Number.isFinite).filter((isFinite) => !isFinite).length, 3 * 2 * 4);
+});

@@ -114,3 +114,27 @@ Deno.test("cli.ts launch works from a URL, cold and then without the server", as
   assertEquals(offline.code, 0, offline.stderr);
   assertMatch(offline.stdout, TRAINED);
 });
+
+Deno.test("workers of a loader run when mod.ts and the data set are imported over http", async () => {
+  await using user = await project();
+  const module = (port: number): string => `
+    import { data } from "http://127.0.0.1:${port}/mod.ts";
+    export class Squares extends data.Dataset {
+      length = 5;
+      get(index) { return index * index; }
+    }`;
+  const replaced: Record<string, Uint8Array<ArrayBuffer>> = {};
+  const server = serve(replaced);
+  const { port } = server.addr;
+  replaced["/squares.ts"] = new TextEncoder().encode(module(port));
+  await Deno.writeTextFile(
+    `${user.path}/load.ts`,
+    `import { data } from "http://127.0.0.1:${port}/mod.ts";
+    const dataset = await data.datasetFromModule("http://127.0.0.1:${port}/squares.ts", { export: "Squares" });
+    for await (const x of new data.DataLoader(dataset, { batchSize: 5, numWorkers: 1 })) console.log(x.toArray());`,
+  );
+  const { code, stdout, stderr } = await user.run("run", "-A", "load.ts");
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /\[ 0n?, 1n?, 4n?, 9n?, 16n? \]/);
+  await server.shutdown();
+});

@@ -1,5 +1,6 @@
-// The backward pass on the tensor cores; simt_backward.cuh has the formulas. A block takes a tile of queries for dQ, or a tile of keys for dK and
-// dV, where it computes scores as keys times queries: either way P and dS are left operands of the next product in a warp's registers.
+// The backward pass on the tensor cores; simt_backward.cuh has the formulas. A block takes a tile of queries for dQ, or a tile of keys for
+// dK and dV, where it computes scores as keys times queries: either way P and dS are left operands of the next product in a warp's
+// registers.
 #ifndef AX_CUDA_ATTENTION_MMA_BACKWARD_CUH_
 #define AX_CUDA_ATTENTION_MMA_BACKWARD_CUH_
 #include "cuda/attention/mma_forward.cuh"
@@ -27,10 +28,11 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaQueryGradientKernel(AttentionP
   constexpr int kM = Sizes::kM, kKeys = Sizes::kKeys, kStages = Sizes::kStages;
   AX_DYNAMIC_SHARED(memory);
   const bool is_bfloat16 = x.dtype == AX_BFLOAT16;
-  const Tile q{reinterpret_cast<uint16_t*>(memory), is_bfloat16}, grad_out = q.from(Sizes::kQueries), stages = grad_out.from(Sizes::kQueries);
+  const Tile q{reinterpret_cast<uint16_t*>(memory), is_bfloat16}, grad_out = q.from(Sizes::kQueries);
+  const Tile stages = grad_out.from(Sizes::kQueries);
   const AttentionShape& s = x.s;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.q_len, Sizes::kQueries)), s.heads, 1, s.isCausal());
-  const int kv_head = unit.head / (s.heads / s.kv_heads), q0 = unit.tile * Sizes::kQueries;
+  const int kv_head = unit.head / x.group, q0 = unit.tile * Sizes::kQueries;
   const MmaRows k(x.a.k, s.k, unit.batch, kv_head, s.k_len, s.dim), v(x.a.v, s.v, unit.batch, kv_head, s.k_len, s.v_dim);
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int own = warp * kM * 16, row0 = q0 + own;
@@ -153,55 +155,65 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaKeyGradientKernel(AttentionPro
   uint16_t* const stages = v.data + Sizes::kKeys * kDim;
   const AttentionShape& s = x.s;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.k_len, Sizes::kKeys)), s.kv_heads, 1, false);
-  const int group = s.heads / s.kv_heads, k0 = unit.tile * Sizes::kKeys;
+  const int k0 = unit.tile * Sizes::kKeys;
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int own = warp * kM * 16, row0 = k0 + own;
-  // Tiles of queries of each head, from the first that sees a key of the block.
-  const int first_tile = s.isCausal() ? k0 / kQueries : 0, end_tile = static_cast<int>(tilesOf(s.q_len, kQueries));
-  const int tiles_of_head = end_tile > first_tile ? end_tile - first_tile : 0, tiles = group * tiles_of_head;
+  // The tiles of queries that see a key of the block, of one head after the other.
+  const int first = s.isCausal() ? k0 / kQueries * kQueries : 0;
+  const int end_head = first < s.q_len ? (unit.head + 1) * x.group : 0;
+  struct Place {
+    int head, q0;
+    AX_DEVICE void advance(int first, int q_len) {
+      q0 += kQueries;
+      if (q0 < q_len) return;
+      q0 = first;
+      ++head;
+    }
+  };
+  Place here{unit.head * x.group, first}, next = here;
 
-  const auto begin = [&](int tile) {
-    if (tile < tiles) {
-      const int head = unit.head * group + tile / tiles_of_head, q0 = (first_tile + tile % tiles_of_head) * kQueries;
-      const Tile stage{stages + tile % kStages * Sizes::kStageElements, is_bfloat16};
-      stage.template copy<kQueries>(MmaRows(x.a.q, s.q, unit.batch, head, s.q_len, s.dim), q0);
-      stage.from(kQueries).template copy<kQueries>(MmaRows(x.a.grad_out, s.grad_out, unit.batch, head, s.q_len, s.v_dim), q0);
+  const auto begin = [&](int slot) {
+    if (next.head < end_head) {
+      const Tile stage{stages + slot * Sizes::kStageElements, is_bfloat16};
+      stage.template copy<kQueries>(MmaRows(x.a.q, s.q, unit.batch, next.head, s.q_len, s.dim), next.q0);
+      stage.from(kQueries).template copy<kQueries>(MmaRows(x.a.grad_out, s.grad_out, unit.batch, next.head, s.q_len, s.v_dim), next.q0);
       if (static_cast<int>(threadIdx.x) < 2 * kQueries) {
-        const int query = q0 + static_cast<int>(threadIdx.x) % kQueries;
+        const int query = next.q0 + static_cast<int>(threadIdx.x) % kQueries;
         const float* from = static_cast<const float*>(static_cast<int>(threadIdx.x) < kQueries ? x.a.lse : x.delta);
         float* const to = reinterpret_cast<float*>(stage.data + 2 * kQueries * kDim) + threadIdx.x;
-        hw::copyAsync<4>(to, from + x.firstRow(unit.batch, head) + query, query < s.q_len ? 4 : 0);
+        hw::copyAsync<4>(to, from + x.firstRow(unit.batch, next.head) + query, query < s.q_len ? 4 : 0);
       }
+      next.advance(first, s.q_len);
     }
     hw::commitCopies();
   };
   k.template copy<Sizes::kKeys>(MmaRows(x.a.k, s.k, unit.batch, unit.head, s.k_len, s.dim), k0);
   v.template copy<Sizes::kKeys>(MmaRows(x.a.v, s.v, unit.batch, unit.head, s.k_len, s.v_dim), k0);
 #pragma unroll 1
-  for (int tile = 0; tile < kStages - 1; ++tile) begin(tile);
+  for (int slot = 0; slot < kStages - 1; ++slot) begin(slot);
 
   const bool is_masked = s.mask_kind != AX_ATTENTION_NO_MASK;
   const float scale = static_cast<float>(x.scale), exponent_scale = is_masked ? kLog2E : scale * kLog2E;
   // Made where it is needed: the registers are all taken.
-  const auto extrasOf = [&](int tile) {
-    float* const values = reinterpret_cast<float*>(memory + Sizes::kTileBytes) + static_cast<int>(threadIdx.x) / 32 * Sizes::Extras::kFloats;
-    return typename Sizes::Extras{x, values, unit.batch, unit.head * group + tile / tiles_of_head};
+  const auto extras = [&] {
+    float* const values = reinterpret_cast<float*>(memory + Sizes::kTileBytes) + warp * Sizes::Extras::kFloats;
+    return typename Sizes::Extras{x, values, unit.batch, here.head};
   };
   Fragments<kM, kDim / 8> grad_k, grad_v;
   grad_k.clear();
   grad_v.clear();
 #pragma unroll 1
-  for (int tile = 0; tile < tiles; ++tile) {
+  for (int slot = 0; here.head < end_head; slot = (slot + 1) % kStages) {
     hw::waitForCopies<kStages - 2>();
     __syncthreads();
-    begin(tile + kStages - 1);
-    const int q0 = (first_tile + tile % tiles_of_head) * kQueries;
-    const Tile q{stages + tile % kStages * Sizes::kStageElements, is_bfloat16}, grad_out = q.from(kQueries);
+    begin((slot + kStages - 1) % kStages);
+    const int q0 = here.q0;
+    const Tile q{stages + slot * Sizes::kStageElements, is_bfloat16}, grad_out = q.from(kQueries);
     const float* const lse = reinterpret_cast<const float*>(q.data + 2 * kQueries * kDim) + lane % 4 * 2;
     Fragments<kM, kQueries / 8> scores, grads;
     k.from(own).multiplyRows(scores, q);
     v.from(own).multiplyRows(grads, grad_out);
-    if (is_masked) extrasOf(tile).addMask(scores, scale, row0, q0);
+    if (is_masked) extras().addMask(scores, scale, row0, q0);
 #pragma unroll
     for (int n = 0; n < kQueries / 8; ++n) {
 #pragma unroll
@@ -217,8 +229,8 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaKeyGradientKernel(AttentionPro
       }
     }
     if (x.dropout.p > 0) {
-      extrasOf(tile).fillKept(row0, q0, static_cast<float>(x.dropout.kept));
-      extrasOf(tile).drop(grads);
+      extras().fillKept(row0, q0, static_cast<float>(x.dropout.kept));
+      extras().drop(grads);
     }
 #pragma unroll
     for (int n = 0; n < kQueries / 8; ++n) {
@@ -233,10 +245,11 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaKeyGradientKernel(AttentionPro
       }
     }
     if (s.isCausal() && q0 < row0 + kM * 16 - 1) hideFutureKeys(scores, grads, row0, q0);
-    if (x.dropout.p > 0) extrasOf(tile).drop(scores);
+    if (x.dropout.p > 0) extras().drop(scores);
     const Weights<kM, kQueries / 8> probabilities(scores, is_bfloat16), gradients(grads, is_bfloat16);
     grad_out.addWeighted(grad_v, probabilities);
     q.addWeighted(grad_k, gradients);
+    here.advance(first, s.q_len);
   }
   hw::waitForAllCopies();
   __syncthreads();

@@ -1,6 +1,6 @@
-// What only some calls of attention have: masks and dropout. A warp prepares their values for a tile of scores, one for each of its elements,
-// in shared memory of its own, in loops that are not unrolled and read memory in order; its fragments then take them from there. A call
-// without them has no such memory and takes the branch around it.
+// What only some calls of attention have: masks and dropout. A warp prepares their values for a tile of scores, one for each of its
+// elements, in shared memory of its own, in loops that are not unrolled and read memory in order; its fragments then take them from there.
+// A call without them has no such memory and takes the branch around it.
 #ifndef AX_CUDA_ATTENTION_MMA_EXTRAS_CUH_
 #define AX_CUDA_ATTENTION_MMA_EXTRAS_CUH_
 #include "cuda/attention/mma_tile.cuh"
@@ -47,7 +47,8 @@ struct MmaExtras {
     __syncwarp();
 #pragma unroll 1
     for (int e = lane; e < kRows / 4 * kColumns; e += 32) {
-      const int row = kRowsAreKeys ? e % (kRows / 4) * 4 : e / (kColumns / 4), col = kRowsAreKeys ? e / (kRows / 4) : e % (kColumns / 4) * 4;
+      const int row = kRowsAreKeys ? e % (kRows / 4) * 4 : e / (kColumns / 4);
+      const int col = kRowsAreKeys ? e / (kRows / 4) : e % (kColumns / 4) * 4;
       uint32_t lanes[4];
       x.dropout.words(x.firstRow(batch, head) + queryOf(row0, col0, row, col), keyOf(row0, col0, row, col) / 4, lanes);
 #pragma unroll
@@ -80,9 +81,8 @@ struct MmaExtras {
   AX_DEVICE void addMask(Fragments<kM, kN>& scores, float scale, int row0, int col0) const {
     fillMask(row0, col0);
     eachPair(scores, [=](float& a, float& b, const float2& added) {
-      // A key that a mask hides may hold anything, NaN too.
-      a = added.x == -INFINITY ? -INFINITY : a * scale + added.x;
-      b = added.y == -INFINITY ? -INFINITY : b * scale + added.y;
+      a = a * scale + added.x;
+      b = b * scale + added.y;
     });
   }
 

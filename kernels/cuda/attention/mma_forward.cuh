@@ -1,5 +1,6 @@
-// The forward pass on the tensor cores (Dao: "FlashAttention-2", 2023): four warps take 128 queries, 32 each, so that every fragment of keys
-// and values that leaves shared memory is used by two products: with one, mma.sync would wait for shared memory.
+// The forward pass on the tensor cores (Dao: "FlashAttention-2", 2023): four warps take 128 queries, 32 each, so that every fragment of
+// keys and values that leaves shared memory is used by two products. A product of 16 x 8 x 16 takes two cycles of a multiprocessor of
+// sm_80, and so do the 256 bytes of its right operand: with one use of each, the tensor cores would wait for shared memory.
 //
 // Keys and values come as tiles of 64 rows in turn through a ring of slots, kSlots - 1 tiles ahead of use, with one barrier for each.
 #ifndef AX_CUDA_ATTENTION_MMA_FORWARD_CUH_
@@ -25,7 +26,8 @@ struct MmaForward {
 // Turns scores into exponentials relative to the largest so far of each row, `scale` being the factor of scores times log2(e). Returns in
 // `factors` what earlier results must be multiplied with; `total` is this lane's part of the sum.
 template <int kM, int kN>
-AX_DEVICE void exponentiate(Fragments<kM, kN>& scores, float scale, float (&largest)[kM][2], float (&total)[kM][2], float (&factors)[kM][2]) {
+AX_DEVICE void exponentiate(Fragments<kM, kN>& scores, float scale, float (&largest)[kM][2], float (&total)[kM][2],
+                            float (&factors)[kM][2]) {
 #pragma unroll
   for (int m = 0; m < kM; ++m) {
 #pragma unroll
@@ -87,7 +89,7 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaForwardKernel(AttentionProblem
   uint16_t* const slots = q.data + Sizes::kQueries * kDim;
   const AttentionShape& s = x.s;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.q_len, Sizes::kQueries)), s.heads, 1, s.isCausal());
-  const int kv_head = unit.head / (s.heads / s.kv_heads), q0 = unit.tile * Sizes::kQueries;
+  const int kv_head = unit.head / x.group, q0 = unit.tile * Sizes::kQueries;
   const MmaRows k(x.a.k, s.k, unit.batch, kv_head, s.k_len, s.dim), v(x.a.v, s.v, unit.batch, kv_head, s.k_len, s.v_dim);
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int own = warp * kM * 16, row0 = q0 + own;  // this warp's rows, in the block and in the head

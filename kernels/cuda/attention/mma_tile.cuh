@@ -81,7 +81,10 @@ struct MmaRows {
   AX_DEVICE MmaRows(const uint16_t* address, int64_t distance, int count, int elements)
       : first(address), stride(distance), rows(count), dim(elements) {}
   AX_DEVICE MmaRows(const void* data, const RowStrides& strides, int batch, int head, int count, int elements)
-      : first(static_cast<const uint16_t*>(data) + AttentionProblem::offset(strides, batch, head)), stride(strides.row), rows(count), dim(elements) {}
+      : first(static_cast<const uint16_t*>(data) + AttentionProblem::offset(strides, batch, head)),
+        stride(strides.row),
+        rows(count),
+        dim(elements) {}
 
   // One of two, field by field: with an address of either they would lie in memory.
   AX_DEVICE static MmaRows choose(bool is_first, const MmaRows& a, const MmaRows& b) {
@@ -103,8 +106,8 @@ struct MmaTile {
 
   AX_DEVICE static int place(int row, int piece) { return (row * kPieces + (piece ^ (kIsWide ? row & 7 : row >> 1 & 3))) * 8; }
 
-  // Begins to copy kRows rows from `row0` on, with zeros for what does not exist. A thread copies the same pieces of every kStep-th row, and
-  // as kStep is a multiple of 8, its places differ by constants.
+  // Begins to copy kRows rows from `row0` on, with zeros for what does not exist. A thread copies the same pieces of every kStep-th row,
+  // and as kStep is a multiple of 8, its places differ by constants.
   template <int kRows>
   AX_DEVICE void copy(const MmaRows& x, int row0) const {
     constexpr int kAcross = kIsWide ? 8 : 4, kStep = kMmaThreads / kAcross;
@@ -212,9 +215,11 @@ struct MmaTile {
     });
   }
 
-  // Results of this warp times `factors` of each row, by way of this tile, whose first rows are the warp's own, into `rows` rows of an operand.
+  // Results of this warp times `factors` of each row, by way of this tile, whose first rows are the warp's own, into `rows` rows of an
+  // operand.
   template <int kM>
-  AX_DEVICE void store(const Fragments<kM, kDim / 8>& sums, const float (&factors)[kM][2], uint16_t* to, int64_t stride, int rows, int dim) const {
+  AX_DEVICE void store(const Fragments<kM, kDim / 8>& sums, const float (&factors)[kM][2], uint16_t* to, int64_t stride, int rows,
+                       int dim) const {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     __syncwarp();
 #pragma unroll

@@ -55,6 +55,7 @@ struct AttentionProblem {
   AttentionDropout dropout;
   double scale;
   int32_t dtype;
+  int group;  // heads that share keys
   void* delta = nullptr;  // rowsum(dO * O) of every query, in the dtype of computation; backward only
 
   AX_DEVICE static int64_t offset(const RowStrides& strides, int batch, int head) {
@@ -75,7 +76,8 @@ struct AttentionProblem {
   template <class C>
   AX_DEVICE C masked(C score, int batch, int head, int query, int key) const {
     if (s.mask_kind == AX_ATTENTION_NO_MASK) return score;
-    const int64_t at = int64_t{batch} * s.mask_batch + int64_t{head} * s.mask_head + int64_t{query} * s.mask_row + int64_t{key} * s.mask_column;
+    const int64_t at = int64_t{batch} * s.mask_batch + int64_t{head} * s.mask_head + int64_t{query} * s.mask_row +
+                       int64_t{key} * s.mask_column;
     if (s.mask_kind == AX_ATTENTION_BOOL_MASK) return static_cast<const uint8_t*>(a.mask)[at] != 0 ? score : C(-INFINITY);
     return score + loadElement<C>(a.mask, s.mask_dtype, at);
   }

@@ -19,12 +19,16 @@ __global__ void AX_MAX_THREADS(kThreads) simtDeltaKernel(AttentionProblem x) {
   const int head = static_cast<int>(row / s.q_len % s.heads), batch = static_cast<int>(row / s.q_len / s.heads);
   const SimtRows<C> grad{x.a.grad_out, x.dtype, x.offset(s.grad_out, batch, head), s.grad_out.row, s.q_len, C(1)};
   const SimtRows<C> out{x.a.out, x.dtype, x.offset(s.out, batch, head), s.out.row, s.q_len, C(1)};
-  const bool is_aligned = grad.isAligned() && out.isAligned();
   C sum = C(0);
-  for (int d = 0; d < s.v_dim; d += Vector16<C>::kCount) {
-    const Vector16<C> a = grad.load(query, d, s.v_dim, is_aligned), b = out.load(query, d, s.v_dim, is_aligned);
+  if (grad.isAligned(s.v_dim) && out.isAligned(s.v_dim)) {
+    for (int d = 0; d < s.v_dim; d += Vector16<C>::kCount) {
+      const Vector16<C> a = grad.loadVector(query, d, s.v_dim), b = out.loadVector(query, d, s.v_dim);
 #pragma unroll
-    for (int i = 0; i < Vector16<C>::kCount; ++i) sum += a.v[i] * b.v[i];
+      for (int i = 0; i < Vector16<C>::kCount; ++i) sum += a.v[i] * b.v[i];
+    }
+  } else {
+#pragma unroll 1
+    for (int d = 0; d < s.v_dim; ++d) sum += grad.load(query, d, s.v_dim) * out.load(query, d, s.v_dim);
   }
   static_cast<C*>(x.delta)[row] = sum;
 }
@@ -42,17 +46,25 @@ AX_DEVICE void differentiateQueries(const AttentionProblem& x, const SimtTile<C>
   if (x.dropout.p > 0) {
     tile.eachRow(grads, [&](int i, C(&four)[4]) { dropFour(x.dropout, first_row + i, key, four); });
   }
+  C delta[SimtTile<C>::kPart];
 #pragma unroll
   for (int i = 0; i < SimtTile<C>::kPart; ++i) {
     const int query = q0 + tile.row + i;
     const bool is_row = query < s.q_len;
     const C lse = is_row ? static_cast<const C*>(x.a.lse)[first_row + i] : C(-INFINITY);
-    const C delta = is_row ? static_cast<const C*>(x.delta)[first_row + i] : C(0);
+    delta[i] = is_row ? static_cast<const C*>(x.delta)[first_row + i] : C(0);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const C gradient = exp(scores[i][j] - lse) * (grads[i][j] - delta);
-      scores[i][j] = lse == C(-INFINITY) || x.isHidden(query, key + j) ? C(0) : gradient;
+      const bool is_hidden = lse == C(-INFINITY) || x.isHidden(query, key + j);
+      scores[i][j] = is_hidden ? C(-INFINITY) : scores[i][j] - lse;
+      if (is_hidden) grads[i][j] = delta[i];
     }
+  }
+  tile.exponentiate(scores);
+#pragma unroll
+  for (int i = 0; i < SimtTile<C>::kPart; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) scores[i][j] *= grads[i][j] - delta[i];
   }
   if (x.a.grad_scores == nullptr || unit.part != 0) return;
   tile.eachRow(scores, [&](int i, C(&four)[4]) {
@@ -74,7 +86,7 @@ __global__ void AX_MAX_THREADS(kThreads, 1) simtQueryGradientKernel(AttentionPro
   const AttentionShape& s = x.s;
   const int parts = s.dim > Tile::kColumns ? static_cast<int>(tilesOf(s.dim, Tile::kColumns)) : 1;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.q_len, Tile::kRows)), s.heads, parts, s.isCausal());
-  const int kv_head = unit.head / (s.heads / s.kv_heads), q0 = unit.tile * Tile::kRows;
+  const int kv_head = unit.head / x.group, q0 = unit.tile * Tile::kRows;
   const int queries = s.q_len - q0 < Tile::kRows ? s.q_len - q0 : Tile::kRows, col0 = unit.part * Tile::kColumns;
   const C scale = static_cast<C>(x.scale);
   const int64_t first_grad = x.offset(s.grad_out, unit.batch, unit.head) + int64_t{q0} * s.grad_out.row;
@@ -118,19 +130,25 @@ AX_DEVICE void differentiateKeys(const AttentionProblem& x, const SimtTile<C>& t
   if (x.dropout.p > 0) {
     tile.eachColumn(grads, [&](int i, int j, C(&four)[4]) { dropFour(x.dropout, first_row + j, k0 + tile.row + i, four); });
   }
+  C delta[4];
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
     const int query = q0 + tile.col + j;
     const bool is_row = query < s.q_len;
     const C lse = is_row ? static_cast<const C*>(x.a.lse)[first_row + j] : C(-INFINITY);
-    const C delta = is_row ? static_cast<const C*>(x.delta)[first_row + j] : C(0);
+    delta[j] = is_row ? static_cast<const C*>(x.delta)[first_row + j] : C(0);
 #pragma unroll
     for (int i = 0; i < SimtTile<C>::kPart; ++i) {
       const bool is_hidden = lse == C(-INFINITY) || x.isHidden(query, k0 + tile.row + i);
-      const C probability = is_hidden ? C(0) : exp(scores[i][j] - lse);
-      scores[i][j] = probability;
-      grads[i][j] = is_hidden ? C(0) : probability * (grads[i][j] - delta);
+      scores[i][j] = is_hidden ? C(-INFINITY) : scores[i][j] - lse;
+      if (is_hidden) grads[i][j] = delta[j];
     }
+  }
+  tile.exponentiate(scores);
+#pragma unroll
+  for (int i = 0; i < SimtTile<C>::kPart; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) grads[i][j] = scores[i][j] * (grads[i][j] - delta[j]);
   }
 }
 
@@ -145,14 +163,14 @@ __global__ void AX_MAX_THREADS(kThreads, 1) simtKeyGradientKernel(AttentionProbl
   const int widest = s.dim > s.v_dim ? s.dim : s.v_dim;
   const int parts = widest > Tile::kColumns ? static_cast<int>(tilesOf(widest, Tile::kColumns)) : 1;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.k_len, Tile::kRows)), s.kv_heads, parts, false);
-  const int group = (s.heads / s.kv_heads), k0 = unit.tile * Tile::kRows, col0 = unit.part * Tile::kColumns;
+  const int k0 = unit.tile * Tile::kRows, col0 = unit.part * Tile::kColumns;
   const int keys = s.k_len - k0 < Tile::kRows ? s.k_len - k0 : Tile::kRows;
   const SimtRows<C> k{x.a.k, x.dtype, x.offset(s.k, unit.batch, unit.head) + int64_t{k0} * s.k.row, s.k.row, keys, C(1)};
   const SimtRows<C> v{x.a.v, x.dtype, x.offset(s.v, unit.batch, unit.head) + int64_t{k0} * s.v.row, s.v.row, keys, C(1)};
   typename Tile::Sums grad_k, grad_v, scores, grads;
   Tile::clear(grad_k);
   Tile::clear(grad_v);
-  for (int head = unit.head * group; head < (unit.head + 1) * group; ++head) {
+  for (int head = unit.head * x.group; head < (unit.head + 1) * x.group; ++head) {
     const SimtRows<C> q{x.a.q, x.dtype, x.offset(s.q, unit.batch, head), s.q.row, s.q_len, static_cast<C>(x.scale)};
     const SimtRows<C> grad_out{x.a.grad_out, x.dtype, x.offset(s.grad_out, unit.batch, head), s.grad_out.row, s.q_len, C(1)};
 #pragma unroll 1

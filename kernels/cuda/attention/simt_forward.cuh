@@ -25,10 +25,9 @@ AX_DEVICE void dropFour(const AttentionDropout& dropout, int64_t row, int key, C
   for (int i = 0; i < 4; ++i) four[i] *= factors[i];
 }
 
-// Turns a row's scores into exponentials relative to the largest so far; returns what earlier results are multiplied with. `total` is this
-// thread's part of the sum.
+// Makes a row's scores relative to the largest so far; returns what earlier results are multiplied with.
 template <class C>
-AX_DEVICE C exponentiateRow(C (&scores)[4], C* largest, C* total) {
+AX_DEVICE C relateRow(C (&scores)[4], C* largest) {
   C top = C(-INFINITY);
 #pragma unroll
   for (int j = 0; j < 4; ++j) top = scores[j] > top ? scores[j] : top;  // passes over NaN, which reaches the sum
@@ -36,16 +35,10 @@ AX_DEVICE C exponentiateRow(C (&scores)[4], C* largest, C* total) {
   const C before = *largest, now = top > before ? top : before;
   // Where nothing may be seen yet, all scores are -inf and their exponentials must be 0.
   const C reference = now == C(-INFINITY) ? C(0) : now;
-  const C factor = now == before ? C(1) : exp(before - now);
-  *largest = now;
-  C sum = C(0);
 #pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    scores[j] = exp(scores[j] - reference);
-    sum += scores[j];
-  }
-  *total = *total * factor + sum;
-  return factor;
+  for (int j = 0; j < 4; ++j) scores[j] -= reference;
+  *largest = now;
+  return now == before ? C(1) : exp(before - now);
 }
 
 // Applies the mask to the scores of a query and four keys.
@@ -66,14 +59,15 @@ __global__ void AX_MAX_THREADS(kThreads, 1) simtForwardKernel(AttentionProblem x
   const AttentionShape& s = x.s;
   const int parts = s.v_dim > Tile::kColumns ? static_cast<int>(tilesOf(s.v_dim, Tile::kColumns)) : 1;
   const AttentionUnit unit(static_cast<int>(tilesOf(s.q_len, Tile::kRows)), s.heads, parts, s.isCausal());
-  const int kv_head = unit.head / (s.heads / s.kv_heads), q0 = unit.tile * Tile::kRows;
+  const int kv_head = unit.head / x.group, q0 = unit.tile * Tile::kRows;
   const int queries = s.q_len - q0 < Tile::kRows ? s.q_len - q0 : Tile::kRows, col0 = unit.part * Tile::kColumns;
-  const SimtRows<C> q{x.a.q, x.dtype, x.offset(s.q, unit.batch, unit.head) + int64_t{q0} * s.q.row, s.q.row, queries, static_cast<C>(x.scale)};
+  const int64_t first_q = x.offset(s.q, unit.batch, unit.head) + int64_t{q0} * s.q.row;
+  const SimtRows<C> q{x.a.q, x.dtype, first_q, s.q.row, queries, static_cast<C>(x.scale)};
   const SimtRows<C> k{x.a.k, x.dtype, x.offset(s.k, unit.batch, kv_head), s.k.row, s.k_len, C(1)};
   const SimtRows<C> v{x.a.v, x.dtype, x.offset(s.v, unit.batch, kv_head), s.v.row, s.k_len, C(1)};
   const int64_t first_row = x.firstRow(unit.batch, unit.head);
   typename Tile::Sums out, scores;
-  C largest[Tile::kPart], total[Tile::kPart];
+  C largest[Tile::kPart], total[Tile::kPart];  // `total` is this thread's part of the sum of exponentials
   Tile::clear(out);
 #pragma unroll
   for (int i = 0; i < Tile::kPart; ++i) {
@@ -96,10 +90,14 @@ __global__ void AX_MAX_THREADS(kThreads, 1) simtForwardKernel(AttentionProblem x
       for (int j = 0; j < 4; ++j) {
         if (x.isHidden(query, k0 + tile.col + j)) scores[i][j] = C(-INFINITY);
       }
-      const C factor = exponentiateRow(scores[i], &largest[i], &total[i]);
+      const C factor = relateRow(scores[i], &largest[i]);
+      total[i] *= factor;
 #pragma unroll
       for (int j = 0; j < 4; ++j) out[i][j] *= factor;
     }
+    tile.exponentiate(scores);
+#pragma unroll
+    for (int i = 0; i < Tile::kPart; ++i) total[i] += (scores[i][0] + scores[i][1]) + (scores[i][2] + scores[i][3]);
     tile.storeWeights(scores);
     if (x.dropout.p > 0) {
       tile.eachStoredRow([&](int i, C(&four)[4]) { dropFour(x.dropout, first_row + q0 + tile.row + i, k0 + tile.col, four); });
@@ -128,7 +126,8 @@ __global__ void AX_MAX_THREADS(kThreads, 1) simtForwardKernel(AttentionProblem x
 #pragma unroll
     for (int j = 0; j < 4; ++j) out[i][j] *= inverse;
   }
-  tile.store(x.a.out, x.dtype, x.offset(s.out, unit.batch, unit.head) + int64_t{q0} * s.out.row, s.out.row, out, C(1), queries, col0, s.v_dim);
+  const int64_t to = x.offset(s.out, unit.batch, unit.head) + int64_t{q0} * s.out.row;
+  tile.store(x.a.out, x.dtype, to, s.out.row, out, C(1), queries, col0, s.v_dim);
 }
 
 }  // namespace AX_ISA

@@ -20,26 +20,24 @@ struct SimtRows {
 
   AX_DEVICE SimtRows from(int row, int rows) const { return {data, dtype, offset + row * stride, stride, rows, scale}; }
 
-  // Whether whole vectors can be read.
-  AX_DEVICE bool isAligned() const {
+  // Whether rows of `columns` elements can be read in whole vectors.
+  AX_DEVICE bool isAligned(int columns) const {
     if (sizeof(C) == 4 && dtype != AX_FLOAT32) return false;
-    return reinterpret_cast<uintptr_t>(static_cast<const C*>(data) + offset) % 16 == 0 && stride * sizeof(C) % 16 == 0;
+    return reinterpret_cast<uintptr_t>(static_cast<const C*>(data) + offset) % 16 == 0 && stride * sizeof(C) % 16 == 0 &&
+           columns * sizeof(C) % 16 == 0;
   }
 
-  // Elements col and following of a row, zeros from `columns` on and behind the last row.
-  AX_DEVICE Vector16<C> load(int row, int col, int columns, bool is_aligned) const {
-    constexpr int kCount = Vector16<C>::kCount;
-    const int64_t at = offset + row * stride + col;
-    const int left = row < count ? columns - col : 0;
-    Vector16<C> result;
-    if (is_aligned && left >= kCount) {
-      result = *reinterpret_cast<const Vector16<C>*>(static_cast<const C*>(data) + at);
-    } else {
+  // An element, or zero from `columns` on and behind the last row.
+  AX_DEVICE C load(int row, int col, int columns) const {
+    return row < count && col < columns ? loadElement<C>(data, dtype, offset + row * stride + col) * scale : C(0);
+  }
+  // The same for the elements of a vector, where rows are aligned.
+  AX_DEVICE Vector16<C> loadVector(int row, int col, int columns) const {
+    Vector16<C> result{};
+    if (row >= count || col >= columns) return result;
+    result = *reinterpret_cast<const Vector16<C>*>(static_cast<const C*>(data) + offset + row * stride + col);
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) result.v[i] = i < left ? loadElement<C>(data, dtype, at + i) : C(0);
-    }
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) result.v[i] *= scale;
+    for (int i = 0; i < Vector16<C>::kCount; ++i) result.v[i] *= scale;
     return result;
   }
 };
@@ -88,7 +86,7 @@ struct SimtTile {
 
   // sums += left^T right over kDepth rows; both point to this thread's elements. Loaders fill up with zeros.
   AX_DEVICE static void addProduct(Sums& sums, const C* left, const C* right) {
-#pragma unroll 4
+#pragma unroll 2
     for (int k = 0; k < kDepth; ++k) {
       C a[kPart], b[4];
       loadShared(a, left + k * kLeftPitch);
@@ -101,30 +99,35 @@ struct SimtTile {
     }
   }
 
-  // Columns d0 and following of the rows, as rows of `to`. Eight rows by some chunks are read by a warp, so that 16-byte pieces that lie
-  // side by side are read together and stores to shared memory meet in pairs at most.
+  // Columns d0 and following of the rows, as rows of `to`. A warp reads eight rows by some vectors, so that what lies side by side is read
+  // together and stores to shared memory meet in pairs at most.
   template <int kCount>
-  AX_DEVICE static void loadTransposed(C* to, int pitch, const SimtRows<C>& x, int d0, int dim, bool is_aligned) {
+  AX_DEVICE static void loadTransposed(C* to, int pitch, const SimtRows<C>& x, int d0, int dim) {
     constexpr int kChunks = kDepth / kVector;
-#pragma unroll 1
-    for (int e0 = 0; e0 < kCount * kChunks; e0 += kThreads) {
-      const int e = e0 + static_cast<int>(threadIdx.x);
-      if (kCount * kChunks % kThreads != 0 && e >= kCount * kChunks) break;
-      const int from = e / (8 * kChunks) * 8 + e % 8, d = e / 8 % kChunks * kVector;
-      const Vector16<C> part = x.load(from, d0 + d, dim, is_aligned);
+    if (x.isAligned(dim)) {
 #pragma unroll
-      for (int i = 0; i < kVector; ++i) to[(d + i) * pitch + from] = part.v[i];
+      for (int e0 = 0; e0 < kCount * kChunks; e0 += kThreads) {
+        const int e = e0 + static_cast<int>(threadIdx.x), from = e / (8 * kChunks) * 8 + e % 8, d = e / 8 % kChunks * kVector;
+        const Vector16<C> part = x.loadVector(from, d0 + d, dim);
+#pragma unroll
+        for (int i = 0; i < kVector; ++i) to[(d + i) * pitch + from] = part.v[i];
+      }
+      static_assert(kCount * kChunks % kThreads == 0);
+    } else {
+#pragma unroll 1
+      for (int e = static_cast<int>(threadIdx.x); e < kCount * kDepth; e += kThreads) {
+        to[e % kDepth * pitch + e / kDepth] = x.load(e / kDepth, d0 + e % kDepth, dim);
+      }
     }
   }
 
   // sums += a b^T, a having up to kRows and b up to kColumns rows of `dim` elements.
   AX_DEVICE void addRowProducts(Sums& sums, const SimtRows<C>& a, const SimtRows<C>& b, int dim) const {
-    const bool is_aligned = a.isAligned() && b.isAligned();
 #pragma unroll 1
     for (int d0 = 0; d0 < dim; d0 += kDepth) {
       __syncthreads();
-      loadTransposed<kRows>(shared.left, kLeftPitch, a, d0, dim, is_aligned);
-      loadTransposed<kColumns>(shared.right, kRightPitch, b, d0, dim, is_aligned);
+      loadTransposed<kRows>(shared.left, kLeftPitch, a, d0, dim);
+      loadTransposed<kColumns>(shared.right, kRightPitch, b, d0, dim);
       __syncthreads();
       addProduct(sums, shared.left + row, shared.right + col);
     }
@@ -184,6 +187,22 @@ struct SimtTile {
     loadWeights(values);
   }
 
+  // The exponentials of a tile. That of a double is forty instructions, so it is not there for every register.
+  AX_DEVICE void exponentiate(Sums& values) const {
+    if constexpr (sizeof(C) == 8) {
+      eachRow(values, [](int, C(&four)[4]) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) four[j] = exp(four[j]);
+      });
+    } else {
+#pragma unroll
+      for (int i = 0; i < kPart; ++i) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) values[i][j] = exp(values[i][j]);
+      }
+    }
+  }
+
   AX_DEVICE void loadWeights(Sums& values) const {
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
@@ -197,14 +216,21 @@ struct SimtTile {
   // sums += weights times columns col0 to col0 + kColumns of the rows of x, of which there are up to kColumns.
   AX_DEVICE void addWeighted(Sums& sums, const SimtRows<C>& x, int col0, int columns) const {
     constexpr int kChunks = kColumns / kVector;
-    const bool is_aligned = x.isAligned();
 #pragma unroll 1
     for (int k0 = 0; k0 < x.count; k0 += kDepth) {
       __syncthreads();
+      if (x.isAligned(columns)) {
+#pragma unroll
+        for (int e0 = 0; e0 < kDepth * kChunks; e0 += kThreads) {
+          const int e = e0 + static_cast<int>(threadIdx.x), from = e / kChunks, at = e % kChunks * kVector;
+          *reinterpret_cast<Vector16<C>*>(shared.right + from * kRightPitch + at) = x.loadVector(k0 + from, col0 + at, columns);
+        }
+        static_assert(kDepth * kChunks % kThreads == 0);
+      } else {
 #pragma unroll 1
-      for (int e = static_cast<int>(threadIdx.x); e < kDepth * kChunks; e += kThreads) {
-        const int from = e / kChunks, at = e % kChunks * kVector;
-        *reinterpret_cast<Vector16<C>*>(shared.right + from * kRightPitch + at) = x.load(k0 + from, col0 + at, columns, is_aligned);
+        for (int e = static_cast<int>(threadIdx.x); e < kDepth * kColumns; e += kThreads) {
+          shared.right[e / kColumns * kRightPitch + e % kColumns] = x.load(k0 + e / kColumns, col0 + e % kColumns, columns);
+        }
       }
       __syncthreads();
       addProduct(sums, shared.weights + k0 * kLeftPitch + row, shared.right + col);
@@ -219,7 +245,8 @@ struct SimtTile {
 #pragma unroll 1
     for (int e = static_cast<int>(threadIdx.x); e < kRows * kColumns; e += kThreads) {
       const int i = e / kColumns, j = e % kColumns;
-      if (i < rows && col0 + j < columns) storeElement(to, dtype, offset + i * stride + col0 + j, shared.weights[j * kLeftPitch + i] * scale);
+      if (i >= rows || col0 + j >= columns) continue;
+      storeElement(to, dtype, offset + i * stride + col0 + j, shared.weights[j * kLeftPitch + i] * scale);
     }
   }
 

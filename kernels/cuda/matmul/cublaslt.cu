@@ -22,7 +22,7 @@ int32_t chooseLibrary(bool* by_cublaslt) {
 #ifdef AX_EMULATED
 
 namespace ax {
-int32_t enqueueByCublasLt(const CublasLtProduct&) { return fail(AX_ERROR_UNSUPPORTED, "cuBLASLt cannot be used on an emulated GPU"); }
+int32_t enqueueByCublasLt(CublasLtProduct*, size_t) { return fail(AX_ERROR_UNSUPPORTED, "cuBLASLt cannot be used on an emulated GPU"); }
 }  // namespace ax
 
 #else
@@ -34,9 +34,9 @@ int32_t enqueueByCublasLt(const CublasLtProduct&) { return fail(AX_ERROR_UNSUPPO
 #include <string>
 #include <tuple>
 
-#include "cuda/workspace.h"
 #include "cuda/dynamic_library.h"
 #include "cuda/runtime.h"
+#include "cuda/scratch.h"
 
 namespace ax {
 namespace {
@@ -148,8 +148,8 @@ int32_t makeLayout(const CublasLt& lt, MatrixLayout* layout, int32_t dtype, int3
 int32_t prepare(const CublasLt& lt, Handle handle, const CublasLtProduct& product, Prepared* prepared) {
   const ProductShape& s = product.s;
   const bool is_double = product.dtype == AX_FLOAT64, is_tf32 = product.dtype == AX_FLOAT32 && s.allow_tf32 != 0;
-  AX_TRY(checkLt(lt.createDescription(&prepared->description, is_double ? kCompute64 : is_tf32 ? kComputeTf32 : kCompute32, is_double ? kReal64 : kReal32),
-                 "describe a product"));
+  const ComputeKind compute = is_double ? kCompute64 : is_tf32 ? kComputeTf32 : kCompute32;
+  AX_TRY(checkLt(lt.createDescription(&prepared->description, compute, is_double ? kReal64 : kReal32), "describe a product"));
   AX_TRY(checkLt(lt.setDescription(prepared->description, kTransposeA, &s.transpose_b, sizeof s.transpose_b), "describe a product"));
   AX_TRY(checkLt(lt.setDescription(prepared->description, kTransposeB, &s.transpose_a, sizeof s.transpose_a), "describe a product"));
   AX_TRY(makeLayout(lt, &prepared->b, product.dtype, s.transpose_b ? s.k : s.n, s.transpose_b ? s.n : s.k, s.ldb, s.batch, s.batch_b));
@@ -174,7 +174,8 @@ int32_t prepare(const CublasLt& lt, Handle handle, const CublasLtProduct& produc
 
 }  // namespace
 
-int32_t enqueueByCublasLt(const CublasLtProduct& product) {
+int32_t enqueueByCublasLt(CublasLtProduct* given, size_t out_bytes) {
+  CublasLtProduct& product = *given;
   const CublasLt& lt = cublasLt();
   if (!lt.why.empty()) return fail(AX_ERROR_UNSUPPORTED, "ACCELERATE_MATMUL=cublaslt: %s", lt.why.c_str());
   const ProductShape& s = product.s;
@@ -199,14 +200,16 @@ int32_t enqueueByCublasLt(const CublasLtProduct& product) {
     prepared = fresh;
   }
 
-  Workspace workspace;
-  if (prepared.heuristic.workspace_bytes > 0) AX_TRY(workspace.take(prepared.heuristic.workspace_bytes));
+  void* workspace = nullptr;
+  const size_t workspace_bytes = (prepared.heuristic.workspace_bytes + 255) / 256 * 256;
+  if (workspace_bytes + out_bytes > 0) AX_TRY(scratch(workspace_bytes + out_bytes, &workspace));
+  if (product.out == nullptr) product.out = static_cast<char*>(workspace) + workspace_bytes;
   const float alpha32 = static_cast<float>(product.alpha), beta32 = static_cast<float>(product.beta);
   const bool is_double = product.dtype == AX_FLOAT64;
   const void* const alpha = is_double ? static_cast<const void*>(&product.alpha) : &alpha32;
   const void* const beta = is_double ? static_cast<const void*>(&product.beta) : &beta32;
   return checkLt(lt.multiply(handle, prepared.description, alpha, product.b, prepared.b, product.a, prepared.a, beta, product.out, prepared.out,
-                             product.out, prepared.out, &prepared.heuristic.algorithm, workspace.address(), prepared.heuristic.workspace_bytes, stream),
+                             product.out, prepared.out, &prepared.heuristic.algorithm, workspace, prepared.heuristic.workspace_bytes, stream),
                  "multiply");
 }
 

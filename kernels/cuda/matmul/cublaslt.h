@@ -11,7 +11,7 @@ namespace ax {
 struct CublasLtProduct {
   ProductShape s;
   const void *a, *b;
-  void* out;
+  void* out;  // null: to memory for partial results
   int32_t dtype, out_dtype;  // AX_*
   double alpha, beta;
 };
@@ -19,8 +19,9 @@ struct CublasLtProduct {
 // What ACCELERATE_MATMUL says: own kernels (own, the default) or cuBLASLt's (cublaslt).
 int32_t chooseLibrary(bool* by_cublaslt);
 
-// Enqueues a product; fails with a sentence where the library is not installed. ACCELERATE_CUBLASLT_LIBRARY names its file.
-int32_t enqueueByCublasLt(const CublasLtProduct& product);
+// Enqueues a product; where `out` is null, asks scratch() for `out_bytes` and sets it. Fails with a sentence where the library is not installed.
+// ACCELERATE_CUBLASLT_LIBRARY names its file.
+int32_t enqueueByCublasLt(CublasLtProduct* product, size_t out_bytes = 0);
 
 }  // namespace ax
 

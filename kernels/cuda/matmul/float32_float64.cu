@@ -6,21 +6,21 @@
 
 namespace ax {
 inline namespace AX_ISA {
+
 int32_t multiplyFloat32(const ProductShape& s, const ProductOperands<float>& p, const Finish<float>& finish) {
   const Plan plan = choosePlan(s, kSimtTiles, 2, multiprocessors(), {100, 3000}, SmallSimtTile::kDepth);
-  return runPlan(s, p, finish, plan, [&](Work<float>& work) { return plan.tile == 1 ? launchSimt<LargeSimtTile>(work) : launchSimt<SmallSimtTile>(work); });
+  return runPlan(s, p, finish, plan, plan.tile == 1 ? launchSimt<LargeSimtTile, float> : launchSimt<SmallSimtTile, float>);
 }
 
-int32_t multiplyTf32(const ProductShape& s, const ProductOperands<Tf32Product::Storage>& p, const Finish<Tf32Product::Storage>& finish) {
+int32_t multiplyTf32(const ProductShape& s, const ProductOperands<float>& p, const Finish<float>& finish) {
+  if (!isAligned(s, p)) return multiplyFloat32(s, p, finish);
   constexpr TileShape kTiles[] = {{MiddleTf32Tile::kM, MiddleTf32Tile::kN, 1}};
-  return tensorProduct<Tf32Product>(s, p, finish, kTiles, 1, [](const Plan&, Work<float>& work) {
-    return launchAligned<Tf32Product, MiddleTf32Tile, true>(work);
-  });
+  return runPlan(s, p, finish, planTensorProduct<Tf32Product>(s, kTiles, 1), launchAligned<Tf32Product, MiddleTf32Tile>);
 }
 
 int32_t multiplyFloat64(const ProductShape& s, const ProductOperands<double>& p, const Finish<double>& finish) {
   const Plan plan = choosePlan(s, kDoubleTiles, 1, multiprocessors(), {32, 3000}, DoubleTile::kDepth);
-  return runPlan(s, p, finish, plan, [](Work<double>& work) { return launchSimt<DoubleTile>(work); });
+  return runPlan(s, p, finish, plan, launchSimt<DoubleTile, double>);
 }
 
 }  // namespace AX_ISA

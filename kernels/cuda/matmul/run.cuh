@@ -3,11 +3,11 @@
 #define AX_CUDA_MATMUL_RUN_CUH_
 #include <type_traits>
 
-#include "cuda/workspace.h"
 #include "cuda/matmul/cublaslt.h"
 #include "cuda/matmul/launch.cuh"
 #include "cuda/matmul/small.cuh"
 #include "cuda/matmul/work.cuh"
+#include "cuda/scratch.h"
 
 namespace ax {
 inline namespace AX_ISA {
@@ -44,16 +44,17 @@ template <class S>
 int32_t multiplyByCublasLt(const ProductShape& s, const ProductOperands<S>& p, const Finish<S>& finish) {
   using T = Compute<S>;
   constexpr int32_t kDtype = dtypeOf<S>(), kSumDtype = dtypeOf<T>();
-  if (finish.epilogue == AX_EPILOGUE_NONE) return enqueueByCublasLt({s, p.a, p.b, p.out, kDtype, kDtype, finish.alpha, finish.beta});
+  CublasLtProduct product = {s, p.a, p.b, p.out, kDtype, kDtype, finish.alpha, finish.beta};
+  if (finish.epilogue == AX_EPILOGUE_NONE) return enqueueByCublasLt(&product);
   const int64_t outputs = int64_t{s.batch} * s.m * s.n;
   if (outputs > kMaxCounted) return fail(AX_ERROR_UNSUPPORTED, "an epilogue after cuBLASLt is limited to 2^26 results");
-  Workspace workspace;
-  AX_TRY(workspace.take(static_cast<uint64_t>(outputs) * sizeof(T)));
-  ProductShape sums = s;
-  sums.ldc = s.n;
-  sums.batch_out = s.m * s.n;
-  AX_TRY(enqueueByCublasLt({sums, p.a, p.b, workspace.address(), kDtype, kSumDtype, 1, 0}));
-  const Work<S> work = {s, p.a, p.b, finish, static_cast<T*>(workspace.address()), 1, 1, 1, s.k};
+  product.s.ldc = s.n;
+  product.s.batch_out = s.m * s.n;
+  product.out = nullptr;
+  product.out_dtype = kSumDtype;
+  product.alpha = 1;
+  AX_TRY(enqueueByCublasLt(&product, static_cast<size_t>(outputs) * sizeof(T)));
+  const Work<S> work = {s, p.a, p.b, finish, static_cast<T*>(product.out), 1, 1, 1, s.k};
   return launchBlocks<addPartsKernel<S>>(gridFor(outputs), kThreads, 0, work);
 }
 
@@ -71,9 +72,9 @@ int32_t runPlan(const ProductShape& s, const ProductOperands<S>& p, const Finish
     return launchBlocks<smallProductKernel<S>>(divideUp(outputs * lanes, kSmallThreads), kSmallThreads, 0, work, lanes);
   }
   if (plan.splits == 1) return launch_tiles(work);
-  Workspace workspace;
-  AX_TRY(workspace.take(static_cast<uint64_t>(outputs) * static_cast<uint64_t>(plan.splits) * sizeof(T)));
-  work.partials = static_cast<T*>(workspace.address());
+  void* workspace;
+  AX_TRY(scratch(static_cast<size_t>(outputs) * static_cast<size_t>(plan.splits) * sizeof(T), &workspace));
+  work.partials = static_cast<T*>(workspace);
   AX_TRY(launch_tiles(work));
   return launchBlocks<addPartsKernel<S>>(gridFor(outputs), kThreads, 0, work);
 }

@@ -129,8 +129,10 @@ __global__ void AX_MAX_THREADS(Tile::kThreads, Tile::kBlocks)
     simtProductKernel(const __grid_constant__ Work<typename Tile::T> work, bool quads_a, bool quads_b) {
   using T = typename Tile::T;
   AX_DYNAMIC_SHARED(shared);
+  AX_SHARED(TilePlace, kept);
   const ProductShape& s = work.s;
   const TilePlace place = placeOfBlock(work, Tile::kM, Tile::kN);
+  if (threadIdx.x == 0) kept = place;  // for the end: registers are scarce meanwhile
   const T* const a = work.a + int64_t{place.batch} * s.batch_a;
   const T* const b = work.b + int64_t{place.batch} * s.batch_b;
   SimtOperand<T, Tile::kM, Tile::kDepth> part_a(
@@ -168,12 +170,12 @@ __global__ void AX_MAX_THREADS(Tile::kThreads, Tile::kBlocks)
     __syncthreads();
   }
   writeTile<Tile>(sums, stages, row, col, [&](int tile_row, int tile_col, T sum) {
-    const int32_t to_row = place.row + tile_row, to_col = place.col + tile_col;
+    const int32_t to_row = kept.row + tile_row, to_col = kept.col + tile_col;
     if (to_row >= s.m || to_col >= s.n) return;
     if (work.partials != nullptr) {
-      *partialOf(work, place.split, place.batch, to_row, to_col) = sum;
+      *partialOf(work, kept.split, kept.batch, to_row, to_col) = sum;
     } else {
-      work.finish.store(place.batch, to_row, to_col, sum);
+      work.finish.store(kept.batch, to_row, to_col, sum);
     }
   });
 }

@@ -4,14 +4,15 @@
 namespace ax {
 inline namespace AX_ISA {
 
-int32_t multiplyBFloat16(const ProductShape& s, const ProductOperands<BFloat16Product::Storage>& p, const Finish<BFloat16Product::Storage>& finish) {
-  // Two transposed operands are rare: the small tile only.
-  const int32_t tiles = s.transpose_a != 0 && s.transpose_b != 0 ? 1 : 3;
-  return tensorProduct<BFloat16Product>(s, p, finish, kTensorTiles, tiles, [](const Plan& plan, Work<BFloat16>& work) {
+int32_t multiplyBFloat16(const ProductShape& s, const ProductOperands<BFloat16>& p, const Finish<BFloat16>& finish) {
+  const bool is_aligned = isAligned(s, p);
+  const Plan plan = planTensorProduct<BFloat16Product>(s, kTensorTiles, is_aligned ? 3 : 1);
+  return runPlan(s, p, finish, plan, [&](Work<BFloat16>& work) {
+    if (!is_aligned) return launchUnaligned<BFloat16Product>(work);
     switch (plan.tile) {
-      case 0: return launchAligned<BFloat16Product, SmallTile, true>(work);
-      case 1: return launchAligned<BFloat16Product, MiddleTile, false>(work);
-      default: return launchAligned<BFloat16Product, LargeTile, false>(work);
+      case 0: return launchAligned<BFloat16Product, SmallTile>(work);
+      case 1: return launchAligned<BFloat16Product, MiddleTile>(work);
+      default: return launchAligned<BFloat16Product, LargeTile>(work);
     }
   });
 }

@@ -20,7 +20,14 @@ using MiddleTf32Tile = TensorTile<128, 128, 64, 32, 3, 1>;
 
 constexpr TileShape kTensorTiles[] = {{SmallTile::kM, SmallTile::kN, 0.5}, {MiddleTile::kM, MiddleTile::kN, 0.85}, {LargeTile::kM, LargeTile::kN, 1}};
 
-template <class P, class Tile, bool kHasTransposedBoth>
+// Chunks of 16 bytes can be copied, and there is a kernel for the layout: two transposed operands are too rare for one.
+template <class S>
+bool isAligned(const ProductShape& s, const ProductOperands<S>& p) {
+  return isMultiple(p.a, s.lda, s.batch_a, sizeof(S), 16) && isMultiple(p.b, s.ldb, s.batch_b, sizeof(S), 16) &&
+         (s.transpose_a == 0 || s.transpose_b == 0);
+}
+
+template <class P, class Tile>
 int32_t launchAligned(Work<typename P::Storage>& work) {
   const auto start = [&](auto transpose_a, auto transpose_b) {
     return launchTiles<tensorProductKernel<P, Tile, transpose_a.value, transpose_b.value, true>, Tile::kM, Tile::kN>(work, Tile::kThreads,
@@ -28,27 +35,21 @@ int32_t launchAligned(Work<typename P::Storage>& work) {
   };
   constexpr std::true_type kYes;
   constexpr std::false_type kNo;
-  if (work.s.transpose_a == 0) return work.s.transpose_b == 0 ? start(kNo, kNo) : start(kNo, kYes);
-  if (work.s.transpose_b == 0) return start(kYes, kNo);
-  if constexpr (kHasTransposedBoth) return start(kYes, kYes);
-  return fail(AX_ERROR_UNSUPPORTED, "no tile for two transposed operands");
+  if (work.s.transpose_a != 0) return start(kYes, kNo);
+  return work.s.transpose_b == 0 ? start(kNo, kNo) : start(kNo, kYes);
 }
 
-// `tiles` has `tile_count` entries; `launch_aligned(plan, work)` launches the kernel for one of them. What is not aligned takes the small tile.
-template <class P, class LaunchAligned>
-int32_t tensorProduct(const ProductShape& s, const ProductOperands<typename P::Storage>& p, const Finish<typename P::Storage>& finish,
-                      const TileShape* tiles, int32_t tile_count, const LaunchAligned& launch_aligned) {
-  using S = typename P::Storage;
-  const bool is_aligned = isMultiple(p.a, s.lda, s.batch_a, sizeof(S), 16) && isMultiple(p.b, s.ldb, s.batch_b, sizeof(S), 16);
-  const Costs costs = {4096.0 / sizeof(S) / 2, 3000};
-  const int32_t depth = SmallTile::kDepthBytes / static_cast<int32_t>(sizeof(S));
-  const Plan plan = is_aligned ? choosePlan(s, tiles, tile_count, multiprocessors(), costs, depth)
-                               : choosePlan(s, kTensorTiles, 1, multiprocessors(), costs, depth);
-  return runPlan(s, p, finish, plan, [&](Work<S>& work) {
-    if (is_aligned) return launch_aligned(plan, work);
-    return launchTiles<tensorProductKernel<P, SmallTile, false, true, false>, SmallTile::kM, SmallTile::kN>(work, SmallTile::kThreads,
-                                                                                                             SmallTile::kSharedBytes);
-  });
+template <class P>
+Plan planTensorProduct(const ProductShape& s, const TileShape* tiles, int32_t tile_count) {
+  constexpr int32_t kBytes = sizeof(typename P::Storage);
+  return choosePlan(s, tiles, tile_count, multiprocessors(), {2048.0 / kBytes, 3000}, SmallTile::kDepthBytes / kBytes);
+}
+
+// Any layout and alignment: elements are read one by one.
+template <class P>
+int32_t launchUnaligned(Work<typename P::Storage>& work) {
+  return launchTiles<tensorProductKernel<P, SmallTile, false, true, false>, SmallTile::kM, SmallTile::kN>(work, SmallTile::kThreads,
+                                                                                                           SmallTile::kSharedBytes);
 }
 
 }  // namespace AX_ISA

@@ -29,7 +29,8 @@ template <class S>
 AX_DEVICE TilePlace placeOfBlock(const Work<S>& work, int32_t tile_m, int32_t tile_n) {
   constexpr int32_t kGroup = 8;
   const int32_t tiles = work.tiles_m * work.tiles_n;
-  const int32_t tile = static_cast<int32_t>(blockIdx.x % static_cast<unsigned>(tiles)), rest = static_cast<int32_t>(blockIdx.x / static_cast<unsigned>(tiles));
+  const int32_t tile = static_cast<int32_t>(blockIdx.x % static_cast<unsigned>(tiles));
+  const int32_t rest = static_cast<int32_t>(blockIdx.x / static_cast<unsigned>(tiles));
   const int32_t group = tile / (kGroup * work.tiles_n), in_group = tile % (kGroup * work.tiles_n);
   const int32_t group_rows = min(work.tiles_m - group * kGroup, kGroup);
   TilePlace place;

@@ -39,6 +39,10 @@ export class CosineAnnealingLR extends LRScheduler<{ tMax: number; etaMin: numbe
     this.initialStep();
   }
 
+  override get plannedSteps(): number {
+    return this.settings.tMax;
+  }
+
   protected override nextLrs(): number[] {
     const { tMax, etaMin } = this.settings;
     if (this.isInitial) return this.currentLrs();

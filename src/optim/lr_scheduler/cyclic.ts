@@ -147,6 +147,10 @@ export class OneCycleLR
     this.initialStep();
   }
 
+  override get plannedSteps(): number {
+    return this.settings.totalSteps;
+  }
+
   #between(start: number, end: number, share: number): number {
     if (this.settings.annealStrategy === "linear") return (end - start) * share + start;
     return end + (start - end) / 2 * (Math.cos(Math.PI * share) + 1);

@@ -23,6 +23,12 @@ function checkedLambdas(optimizer: Scheduled, lambda: LrLambda | readonly LrLamb
   return lambdas;
 }
 
+/** Options of {@link LambdaLR}. */
+export interface LambdaLROptions extends SchedulerOptions {
+  /** For how many steps the function is made; the Accelerator warns when training takes more. Default: it has no end. */
+  plannedSteps?: number;
+}
+
 /**
  * The first learning rate times a function of the step, as `torch.optim.lr_scheduler.LambdaLR`.
  *
@@ -40,20 +46,26 @@ function checkedLambdas(optimizer: Scheduled, lambda: LrLambda | readonly LrLamb
  */
 export class LambdaLR extends LRScheduler {
   readonly #lambdas: LrLambda[];
+  readonly #plannedSteps: number | undefined;
 
   /**
    * @param optimizer Whose groups are scheduled.
    * @param lrLambda A function of the step, or one for each group.
-   * @param options `lastEpoch`.
+   * @param options See {@link LambdaLROptions}.
    */
   constructor(
     optimizer: Scheduled,
     lrLambda: LrLambda | readonly LrLambda[],
-    { lastEpoch = -1 }: SchedulerOptions = {},
+    { lastEpoch = -1, plannedSteps }: LambdaLROptions = {},
   ) {
     super(optimizer, {}, lastEpoch);
     this.#lambdas = checkedLambdas(optimizer, lrLambda);
+    this.#plannedSteps = plannedSteps;
     this.initialStep();
+  }
+
+  override get plannedSteps(): number | undefined {
+    return this.#plannedSteps;
   }
 
   protected override nextLrs(): number[] {
@@ -130,5 +142,5 @@ export function cosineWithWarmup(
     const wave = 0.5 * (1 + Math.cos(Math.PI * numCycles * 2 * progress));
     return Math.max(0, wave * (1 - minRatio) + minRatio);
   };
-  return new LambdaLR(optimizer, factor, { lastEpoch });
+  return new LambdaLR(optimizer, factor, { lastEpoch, plannedSteps: totalSteps });
 }

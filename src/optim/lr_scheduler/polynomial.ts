@@ -74,6 +74,10 @@ export class PolynomialLR extends LRScheduler<{ totalIters: number; power: numbe
     this.initialStep();
   }
 
+  override get plannedSteps(): number {
+    return this.settings.totalIters;
+  }
+
   protected override nextLrs(): number[] {
     const { totalIters, power } = this.settings;
     if (this.isInitial || this.lastEpoch > totalIters) return this.currentLrs();

@@ -103,6 +103,11 @@ export abstract class LRScheduler<Settings extends object = object> {
     return this.groups.map(({ lr }) => lr);
   }
 
+  /** For how many steps the schedule is made; `undefined` where it has no end. */
+  get plannedSteps(): number | undefined {
+    return undefined;
+  }
+
   /** The learning rates at `lastEpoch`, one for each group. */
   protected abstract nextLrs(): number[];
 

@@ -80,6 +80,11 @@ export class SequentialLR extends LRScheduler {
     this.#active.initialStep();
   }
 
+  override get plannedSteps(): number | undefined {
+    const last = this.#schedulers[this.#schedulers.length - 1].plannedSteps;
+    return last === undefined ? undefined : last + (this.#milestones[this.#milestones.length - 1] ?? 0);
+  }
+
   /** How many milestones an epoch has reached. */
   #indexAt(epoch: number): number {
     return this.#milestones.filter((milestone) => milestone <= epoch).length;

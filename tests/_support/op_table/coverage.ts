@@ -36,6 +36,8 @@ const NOT_OPERATIONS: Readonly<Record<string, string>> = {
   "devices": "lists devices",
   "autocast": "calls a function: tests/amp/autocast_test.ts",
   "autocastDType": "tells a setting: tests/amp/autocast_test.ts",
+  "getFloat32MatmulPrecision": "tells a setting: tests/ops/matmul_precision_test.ts",
+  "setFloat32MatmulPrecision": "changes a setting: tests/ops/matmul_precision_test.ts",
   "manualSeed": "sets a seed",
   "memoryStats": "statistics",
   "noGrad": "calls a function",

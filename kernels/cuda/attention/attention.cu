@@ -27,13 +27,14 @@ int32_t run(int32_t dtype, const void* operands, const void* shape, const void* 
   const AttentionShape& s = *static_cast<const AttentionShape*>(shape);
   const AttentionScalars& numbers = *static_cast<const AttentionScalars*>(scalars);
   AX_TRY(checkAttention(dtype, s, numbers));
-  AttentionProblem x{s, {}, AttentionDropout(s, numbers), numbers.scale, dtype, nullptr};
+  const int group = s.kv_heads == 0 ? 1 : static_cast<int>(s.groupSize());
+  AttentionProblem x{s, {}, AttentionDropout(s, numbers), numbers.scale, dtype, group, nullptr};
   AX_TRY(resolveAttention(dtype, static_cast<const double*>(operands), s, is_backward, &x.a));
   AttentionPasses passes = simtAttention(dtype);
   if (fitsTensorCores(x, is_backward)) passes = mmaAttention(s.dim > s.v_dim ? s.dim : s.v_dim);
   if (!is_backward) return passes.forward(x);
   Workspace workspace;
-  const uint64_t queries = uint64_t{1} * static_cast<uint64_t>(s.batch) * static_cast<uint64_t>(s.heads) * static_cast<uint64_t>(s.q_len);
+  const uint64_t queries = static_cast<uint64_t>(int64_t{s.batch} * s.heads * s.q_len);
   AX_TRY(workspace.take(queries * (dtype == AX_FLOAT64 ? sizeof(double) : sizeof(float))));
   x.delta = workspace.address();
   AX_TRY(passes.delta(x));
@@ -48,9 +49,11 @@ int32_t run(int32_t dtype, const void* operands, const void* shape, const void* 
 using namespace ax;
 
 int32_t ax_attention_forward(int32_t dtype, const void* operands, const void* shape, const void* scalars) {
-  return withAttentionRandom(operands, shape, scalars, false, [=](const void* o, const void* s, const void* n) { return run(dtype, o, s, n, false); });
+  return withAttentionRandom(operands, shape, scalars, false,
+                             [=](const void* o, const void* s, const void* n) { return run(dtype, o, s, n, false); });
 }
 
 int32_t ax_attention_backward(int32_t dtype, const void* operands, const void* shape, const void* scalars) {
-  return withAttentionRandom(operands, shape, scalars, true, [=](const void* o, const void* s, const void* n) { return run(dtype, o, s, n, true); });
+  return withAttentionRandom(operands, shape, scalars, true,
+                             [=](const void* o, const void* s, const void* n) { return run(dtype, o, s, n, true); });
 }
