@@ -262,8 +262,9 @@ class Team {
   mutable int turn_ = 0;
 };
 
+// Four blocks a processor at least: without a number ptxas aims at eight, and spills for it.
 template <int kPack, class Body>
-__global__ void AX_MAX_THREADS(kThreads) rowKernel(int64_t rows, int team_size, int held_elements, Body body) {
+__global__ void AX_MAX_THREADS(kThreads, 4) rowKernel(int64_t rows, int team_size, int held_elements, Body body) {
   const Team<kPack> team(team_size, held_elements);
   const int teams = kThreads / team_size;
   for (int64_t row = int64_t{blockIdx.x} * teams + threadIdx.x / team_size; row < rows; row += int64_t{gridDim.x} * teams) {
@@ -293,17 +294,18 @@ int32_t forEachRow(int64_t rows, int64_t row_elements, const Body& body) {
   return launch(rowKernel<1, Body>, gridForTeams(rows, size), rows, size, 0, body);
 }
 
-// Rows are held where they fit beside those of other blocks; 48 KiB is what every GPU gives a block.
-constexpr int64_t kHeldBytes = 48 << 10, kHeldBytesOfWarps = 32 << 10;
+// Rows are held where they fit beside those of other blocks. Every GPU gives a block 48 KiB, of which sums need a little.
+constexpr int64_t kHeldBytes = 47 << 10, kHeldBytesOfWarps = 32 << 10;
 
 template <class T, class Body>
 int32_t forEachRow(int64_t rows, int64_t row_elements, int64_t cols, int, const Body& body) {
   constexpr int kPack = kRowPack<T>;
+  [[maybe_unused]] constexpr int kHeldRows = Body::kHeldRows;
   if constexpr (kPack > 1) {
     if (rows > 0 && cols > 0 && cols % kPack == 0 && body.isAligned()) {
       const int64_t packs = cols / kPack;
       const auto bytes = [=](int size) {
-        return (packs + size - 1) / size * kPack * kThreads * static_cast<int64_t>(sizeof(Compute<T>)) * Body::kHeldRows;
+        return (packs + size - 1) / size * kPack * kThreads * static_cast<int64_t>(sizeof(Compute<T>)) * kHeldRows;
       };
       int size = teamSize(rows, packs);
       if (size <= kWarp && bytes(size) > kHeldBytesOfWarps) size = kThreads;

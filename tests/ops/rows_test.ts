@@ -40,7 +40,9 @@ for (const name of testDevices(import.meta.url)) {
   Deno.test(`layerNorm keeps the digits of rows that lie far from 0 (${name})`, () => {
     // E[x^2] - E[x]^2 would be 0 or negative in float32: 1e4^2 has no digit left for a variance of 2/3.
     const x = tensor([[9999, 10_000, 10_001]], { device: name });
-    assert(functional.layerNorm(x, [3]).allClose(tensor([[-1.2247356, 0, 1.2247356]]), { atol: 1e-5 }));
+    assert(
+      functional.layerNorm(x, [3]).allClose(tensor([[-1.2247356, 0, 1.2247356]], { device: name }), { atol: 1e-5 }),
+    );
   });
 
   Deno.test(`rmsNorm takes the eps of the dtype it computes in (${name})`, () => {
@@ -59,7 +61,7 @@ for (const name of testDevices(import.meta.url)) {
         const y = randn(shape, { device: name }).softmax({ dim });
         // Errors of the terms are independent; that of the divisor, which they share, is a few units of 2^-24.
         const total = y.to({ dtype: "float64" }).sum({ dim });
-        assert(total.allClose(ones([3]), { atol: 1e-6, rtol: 0 }), `length ${length}`);
+        assert(total.allClose(ones([3], { device: name }), { atol: 1e-6, rtol: 0 }), `length ${length}`);
         assert(y.data().every((value) => value >= 0));
       }
     }
