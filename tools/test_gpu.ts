@@ -6,8 +6,8 @@
  */
 import { ROOT } from "../kernels/toolchain/compile.ts";
 
-/** What does not depend on a device: processes, files of the library, the sources of kernels. */
-const WITHOUT_DEVICE = new Set(["_support", "ffi", "golden", "kernels", "launch", "remote", "op_table"]);
+/** What does not depend on a device: processes and their memory, files of the library, the sources of kernels. */
+const WITHOUT_DEVICE = new Set(["_support", "ffi", "golden", "kernels", "launch", "memory", "remote", "op_table"]);
 
 /** Kernels that a memory checker slows down a hundredfold, so only these. */
 const CHECKED = ["tests/ops/matmul_test.ts", "tests/nn/attention_test.ts", "tests/ops/rows_test.ts"];

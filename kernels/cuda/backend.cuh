@@ -12,7 +12,7 @@ namespace ax {
 inline namespace AX_ISA {
 
 template <class Body>
-__global__ void AX_MAX_THREADS(kThreads) elementKernel(int64_t count, Body body) {
+__global__ void AX_MAX_THREADS(kThreads, 3) elementKernel(int64_t count, Body body) {
   for (int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x; i < count; i += int64_t{kThreads} * gridDim.x) body(At<1>{{i}});
 }
 
@@ -26,7 +26,7 @@ int32_t forEach(double element_count, const Layout<N>& layout, const Body& body)
 }
 
 template <class Body>
-__global__ void AX_MAX_THREADS(kThreads) lineKernel(int64_t lines, Body body) {
+__global__ void AX_MAX_THREADS(kThreads, 3) lineKernel(int64_t lines, Body body) {
   for (int64_t line = blockIdx.x * int64_t{kThreads} + threadIdx.x; line < lines; line += int64_t{kThreads} * gridDim.x) body(line);
 }
 
@@ -37,7 +37,7 @@ int32_t forEachLine(int64_t lines, int64_t, const Body& body) {
 }
 
 template <class Body>
-__global__ void AX_MAX_THREADS(kThreads) spanKernel(int64_t outer, int64_t inner, Body body) {
+__global__ void AX_MAX_THREADS(kThreads, 3) spanKernel(int64_t outer, int64_t inner, Body body) {
   const int64_t count = outer * inner;
   for (int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x; i < count; i += int64_t{kThreads} * gridDim.x) {
     body(i / inner, i % inner, i % inner + 1);

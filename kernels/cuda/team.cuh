@@ -262,9 +262,9 @@ class Team {
   mutable int turn_ = 0;
 };
 
-// Four blocks a processor at least: without a number ptxas aims at eight, and spills for it.
+// Some blocks a processor: without a number ptxas aims at eight, and spills for it.
 template <int kPack, class Body>
-__global__ void AX_MAX_THREADS(kThreads, 4) rowKernel(int64_t rows, int team_size, int held_elements, Body body) {
+__global__ void AX_MAX_THREADS(kThreads, kPack == 1 ? 4 : 3) rowKernel(int64_t rows, int team_size, int held_elements, Body body) {
   const Team<kPack> team(team_size, held_elements);
   const int teams = kThreads / team_size;
   for (int64_t row = int64_t{blockIdx.x} * teams + threadIdx.x / team_size; row < rows; row += int64_t{gridDim.x} * teams) {

@@ -23,7 +23,7 @@ export const NVCC_COMPILE = [
     "-Xptxas",
     "-v",
   ],
-  ...["-Xcompiler", "-fPIC,-fvisibility=hidden", "-gencode=arch=compute_80,code=compute_80"],
+  ...["-Xcompiler", "-fPIC,-fvisibility=hidden,-ffunction-sections,-Os", "-gencode=arch=compute_80,code=compute_80"],
 ];
 
 /** Where nvcc's static runtime lies. */

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Accelerator, arange, data, memoryStats, nn, optim, type Tensor, tensor, zeros } from "../../mod.ts";
 import { assertClose } from "../_support/close.ts";
 import { shownOn } from "../_support/ranks.ts";
+import "../_support/on_cpu.ts";
 
 /** One weight, whose gradient is the loss's factor. */
 class Weight extends nn.Module {

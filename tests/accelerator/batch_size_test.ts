@@ -3,6 +3,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { Accelerator, findExecutableBatchSize, OutOfMemoryError } from "../../mod.ts";
 import { isOutOfMemory } from "../../src/accelerator/batch_size.ts";
 import { shownOn } from "../_support/ranks.ts";
+import "../_support/on_cpu.ts";
 
 const noMemory = (): OutOfMemoryError => new OutOfMemoryError("no memory", { symbol: "ax_storage_create", code: 1 });
 

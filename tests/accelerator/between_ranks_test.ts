@@ -4,6 +4,7 @@ import { Accelerator, arange, CollectiveError, memoryStats, nn, optim, ShapeErro
 import { splitBetween } from "../../src/accelerator/split.ts";
 import { runCli, ScriptFolder } from "../_support/processes.ts";
 import { onRanks, shownOn } from "../_support/ranks.ts";
+import "../_support/on_cpu.ts";
 
 const BEGIN =
   "const accelerator = new Accelerator({ cpu: true }); const r = accelerator.processIndex, W = accelerator.numProcesses;\n";

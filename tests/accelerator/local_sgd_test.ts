@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Accelerator, LocalSGD, nn } from "../../mod.ts";
 import { shownOn } from "../_support/ranks.ts";
+import "../_support/on_cpu.ts";
 
 const script = (options: string, steps = 1): string => `
   const accelerator = new Accelerator({ gradientAccumulationSteps: ${steps} });

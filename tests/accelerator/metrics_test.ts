@@ -2,6 +2,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Accelerator, arange, data, ShapeError, type Tensor, tensor } from "../../mod.ts";
 import { shownOn } from "../_support/ranks.ts";
+import "../_support/on_cpu.ts";
 
 interface Row {
   world: number;

@@ -2,6 +2,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Accelerator, nn, optim, tensor } from "../../mod.ts";
 import { onRanks, shownOn } from "../_support/ranks.ts";
+import "../_support/on_cpu.ts";
 
 interface Row {
   world: number;

@@ -10,8 +10,8 @@ inline namespace AX_ISA {
 
 template <int kDim>
 struct MmaQueryGradient {
-  // dQ, scores and their gradients lie in registers: with rows of 96 and 128 elements for 16 queries a warp.
-  static constexpr int kM = kDim <= 64 ? 2 : 1, kQueries = kMmaWarps * kM * 16, kKeys = 32;
+  // dQ, scores and their gradients lie in registers: with rows of 128 elements for 16 queries a warp, with 64 for 16 keys at a time.
+  static constexpr int kM = kDim <= 64 ? 2 : 1, kQueries = kMmaWarps * kM * 16, kKeys = kDim == 64 ? 16 : 32;
   static constexpr int kStages = 2, kStageElements = 2 * kKeys * kDim;
   using Extras = MmaExtras<kM, kKeys, false>;
   static constexpr int kTileBytes = (2 * kQueries * kDim + kStages * kStageElements) * 2;
@@ -53,7 +53,6 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaQueryGradientKernel(AttentionP
 
   const bool is_masked = s.mask_kind != AX_ATTENTION_NO_MASK;
   const float scale = static_cast<float>(x.scale), exponent_scale = is_masked ? kLog2E : scale * kLog2E;
-  const float kept = static_cast<float>(x.dropout.kept);
   const typename Sizes::Extras extras{x, reinterpret_cast<float*>(memory + Sizes::kTileBytes) + warp * Sizes::Extras::kFloats, unit.batch,
                                       unit.head};
   float exponent[kM][2], delta[kM][2];
@@ -86,7 +85,7 @@ __global__ void AX_MAX_THREADS(kMmaThreads, 1) mmaQueryGradientKernel(AttentionP
     values.multiplyLeft(grads, own_grad);
     if (is_masked) extras.addMask(scores, scale, row0, k0);
     if (x.dropout.p > 0) {
-      extras.fillKept(row0, k0, kept);
+      extras.fillKept(row0, k0, static_cast<float>(x.dropout.kept));
       extras.drop(grads);
     }
 #pragma unroll

@@ -17,7 +17,7 @@ int32_t forward(const AttentionProblem& x) {
 AttentionPass mmaForward(int dim) {
   if (dim <= 32) return forward<32>;
   if (dim <= 64) return forward<64>;
-  return dim <= 96 ? forward<96> : forward<128>;
+  return forward<128>;
 }
 
 }  // namespace AX_ISA

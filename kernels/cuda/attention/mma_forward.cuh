@@ -14,7 +14,7 @@ constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
 
 template <int kDim>
 struct MmaForward {
-  // 128 x 32 scores with rows of 96 and 128 elements: 128 x 64 do not fit the registers.
+  // 128 x 32 scores with rows of 128 elements: 128 x 64 do not fit the registers.
   static constexpr int kM = 2, kQueries = kMmaWarps * kM * 16, kKeys = kDim <= 64 ? 64 : 32;
   // A multiprocessor has room for two blocks (163 KB on sm_80), or on sm_86, sm_89 and sm_120, which have 99 KB, for one.
   static constexpr int kSlots = 4;
