@@ -175,6 +175,12 @@ function write(x: Window, inputs: readonly Window[], fn: (old: number, index: nu
   return x;
 }
 
+/** Throws Unfit where a conversion jumps, so that a rounding error before it would show as a difference of 1. */
+function checkConversion(values: readonly number[], from: ModelDType, to: ModelDType): void {
+  if (!isFloat(from) || isFloat(to)) return;
+  keepAway(to === "bool" ? values : values.map((value) => value - Math.round(value)));
+}
+
 /** Changes the first input, whose dtype stays, by the second one. */
 function change(name: "add_" | "sub_" | "mul_" | "copy_", fn: (x: number, y: number) => number): Operation {
   return {
@@ -185,6 +191,7 @@ function change(name: "add_" | "sub_" | "mul_" | "copy_", fn: (x: number, y: num
       need(y.memory !== x.memory && (name === "copy_" || y.dtype === x.dtype));
       need(String(broadcast(x.shape, y.shape)) === String(x.shape));
       const source = read(y, x.shape);
+      if (name === "copy_") checkConversion(source, y.dtype, x.dtype);
       write(x, [x, y], (old, i) => fn(old, source[i]));
       if (name === "mul_" && x.memory.tracked) y.memory.isSaved = true;
       return x;
@@ -276,10 +283,7 @@ const convert: Operation = {
     // Converting to the same dtype gives the tensor itself; a gradient would be rounded too.
     need(dtype !== x.dtype && !x.memory.tracked);
     const values = read(x);
-    if (isFloat(x.dtype) && !isFloat(dtype) && dtype !== "bool") {
-      keepAway(values.map((value) => value - Math.round(value)));
-    }
-    if (dtype === "bool" && isFloat(x.dtype)) keepAway(values);
+    checkConversion(values, x.dtype, dtype);
     return result([x], values, x.shape, dtype);
   },
   run: ([x], [which]) => x.to({ dtype: DTYPES[which] }),
