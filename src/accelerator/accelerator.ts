@@ -55,6 +55,7 @@ export class Accelerator extends ObservingMethods {
    *
    * @param options See {@link AcceleratorOptions}.
    * @throws {LaunchError} When the environment is inconsistent.
+   * @throws {RangeError} When `--mixed-precision` asks for what autocast() does.
    * @throws {DeviceError} When this machine has fewer GPUs than processes.
    */
   constructor(options: AcceleratorOptions = {}) {
@@ -69,8 +70,14 @@ export class Accelerator extends ObservingMethods {
     const { projectDir } = this;
     this.parts = makeParts(options, { ranks, timeoutMs, bucketBytes: bucketMb * 2 ** 20, projectDir });
     this.#gradients = this.parts.gradients;
-    this.gradientAccumulationSteps = this.parts.globalBatch?.fixedSteps ??
-      readAccelerateEnvironment().gradientAccumulationSteps ??
+    const { gradientAccumulationSteps, mixedPrecision = "no" } = readAccelerateEnvironment();
+    if (mixedPrecision !== "no") {
+      throw new RangeError(
+        `Cannot train in ${mixedPrecision}: the Accelerator does not choose a precision yet. Leave --mixed-precision out, and call ` +
+          `autocast(() => model.forward(x)) in the script; for fp16 with a GradScaler`,
+      );
+    }
+    this.gradientAccumulationSteps = this.parts.globalBatch?.fixedSteps ?? gradientAccumulationSteps ??
       options.gradientAccumulationSteps ?? 1;
   }
 
