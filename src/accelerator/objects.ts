@@ -3,19 +3,19 @@
  *
  * @module
  */
-import { deserialize, serialize } from "node:v8";
+import { nodeV8 } from "../core/node_modules.ts";
 import { pack, type Parcel, unpack } from "../data/parcel.ts";
 import { checkRank } from "./collectives.ts";
 import type { Ranks, Turn } from "./ranks.ts";
 
 /** The bytes of a value. */
 export function encode(value: unknown): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(serialize(pack(value)));
+  return new Uint8Array(nodeV8().serialize(pack(value)));
 }
 
 /** The value of some bytes; its tensors are on the CPU. */
 export function decode(bytes: Uint8Array<ArrayBuffer>): unknown {
-  return unpack(deserialize(bytes) as Parcel);
+  return unpack(nodeV8().deserialize(bytes) as Parcel);
 }
 
 /** The values of all ranks, in rank order, from the bytes of this one's. */

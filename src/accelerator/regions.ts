@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { AsyncLocalStorage } from "node:async_hooks";
+import type { AsyncLocalStorage } from "node:async_hooks";
 import { CollectiveError } from "../core/errors.ts";
+import { nodeAsyncHooks } from "../core/node_modules.ts";
 
 /** Where code runs, and which operations are possible there all the same. */
 interface Place {
@@ -14,7 +15,7 @@ interface Place {
 
 /** Knows whether the code that runs now belongs to a region of some ranks, through every await inside of it. */
 export class Regions {
-  readonly #inside = new AsyncLocalStorage<Place>();
+  #inside: AsyncLocalStorage<Place> | undefined;
   readonly #rank: number;
   /** Regions that are open; most of the time none, and then nothing is asked. */
   #open = 0;
@@ -35,6 +36,7 @@ export class Regions {
     this.#open++;
     let result: T;
     try {
+      this.#inside ??= new (nodeAsyncHooks().AsyncLocalStorage)<Place>();
       result = this.#inside.run({ name, allowed }, fn);
     } catch (error) {
       this.#open--;
@@ -55,7 +57,7 @@ export class Regions {
    */
   forbid(op: string): void {
     if (this.#open === 0) return;
-    const place = this.#inside.getStore();
+    const place = this.#inside?.getStore();
     if (place === undefined || place.allowed.includes(op)) return;
     throw new CollectiveError(
       `Cannot call ${op} inside ${place.name}: every rank must take part, and only some run this code. Call it before or after, or ` +

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { nodeCrypto } from "../core/node_modules.ts";
 import { env } from "../core/env.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { noGrad } from "../core/op.ts";
@@ -36,7 +36,7 @@ export interface TraceContext {
 /** A short digest of plain values and tensors. */
 function digestOf(state: unknown): string {
   const { json, tensors } = packState(state);
-  const hash = createHash("sha256").update(JSON.stringify(json));
+  const hash = nodeCrypto().createHash("sha256").update(JSON.stringify(json));
   for (const [name, tensor] of Object.entries(tensors)) {
     hash.update(`${name} ${tensor.dtype} ${tensor.shape}`).update(
       new Uint8Array(noGrad(() => readBytes(tensor.detach()))),

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { nodeCrypto } from "../core/node_modules.ts";
 
 /** Bytes in memory of their own kind, not shared with other threads. */
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -21,7 +21,7 @@ export const CHUNK_BYTES: number = 1 << 22;
 
 /** SHA-256 in hexadecimal digits. */
 export function sha256(bytes: Bytes | string): string {
-  return createHash("sha256").update(bytes).digest("hex");
+  return nodeCrypto().createHash("sha256").update(bytes).digest("hex");
 }
 
 /**
@@ -31,7 +31,7 @@ export function sha256(bytes: Bytes | string): string {
  * @param parts Its contents in order. A part is no longer needed when the next one is asked for.
  */
 export async function writeDurably(path: string, parts: Iterable<Bytes>): Promise<FileDigest> {
-  const hash = createHash("sha256");
+  const hash = nodeCrypto().createHash("sha256");
   let bytes = 0;
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
   for (const part of parts) {
@@ -58,7 +58,7 @@ export async function readWithDigest(path: string): Promise<{ contents: Bytes; d
   using file = await Deno.open(path, { read: true });
   const { size } = await file.stat();
   const contents = new Uint8Array(size);
-  const hash = createHash("sha256");
+  const hash = nodeCrypto().createHash("sha256");
   let end = 0;
   let hashed = 0;
   while (end < size) {
@@ -76,7 +76,7 @@ export async function readWithDigest(path: string): Promise<{ contents: Bytes; d
 /** Digest of a file, without keeping its contents. */
 export async function digestOf(path: string): Promise<FileDigest> {
   using file = await Deno.open(path, { read: true });
-  const hash = createHash("sha256");
+  const hash = nodeCrypto().createHash("sha256");
   const chunk = new Uint8Array(CHUNK_BYTES);
   let bytes = 0;
   for (let count = await file.read(chunk); count !== null; count = await file.read(chunk)) {

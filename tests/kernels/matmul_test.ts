@@ -1,15 +1,17 @@
 // Every kernel of the matrix product on the emulated GPU, and how products are planned.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { buildEmulatedProgram, hasCompiler, librarySources } from "../../kernels/toolchain/emulated.ts";
+import { countByOperation, dropEachSynchronisation } from "./mutation.ts";
 
 const ignore = !await hasCompiler();
+const note = ignore ? " (skipped: no g++)" : "";
 
 /** The test program, which is built once. */
 function build(): Promise<string> {
   return buildEmulatedProgram("matmul_test", [...librarySources(), "tests/kernels/matmul_main.cc"]);
 }
 
-Deno.test("ACCELERATE_MATMUL chooses whose kernels multiply, and says what it cannot", { ignore }, async () => {
+Deno.test(`ACCELERATE_MATMUL chooses whose kernels multiply, and says what it cannot${note}`, { ignore }, async () => {
   const program = await build();
   const answerTo = async (value: string): Promise<string> => {
     const env = { ACCELERATE_MATMUL: value };
@@ -21,10 +23,20 @@ Deno.test("ACCELERATE_MATMUL chooses whose kernels multiply, and says what it ca
   assertEquals(await answerTo("mkl"), "1: ACCELERATE_MATMUL must be own or cublaslt, got mkl");
 });
 
-Deno.test("every matrix product kernel has the rounded sums of double precision", { ignore }, async () => {
+Deno.test(`every matrix product kernel has the rounded sums of double precision${note}`, { ignore }, async () => {
   const program = await build();
   const { success, stdout } = await new Deno.Command(program).output();
   const text = new TextDecoder().decode(stdout);
   assert(success, text);
   assertMatch(text, /^2\d{3} cases, 0 failures$/m);
+});
+
+Deno.test(`every synchronisation of the matrix products is missed when it is left out${note}`, { ignore }, async () => {
+  const path = await build();
+  const { sites, unnoticed } = await dropEachSynchronisation(async (env) => {
+    const { success } = await new Deno.Command(path, { args: ["quick"], env, stdout: "null", stderr: "null" }).output();
+    return success;
+  }, ["1", "2", "3", "4"]);
+  assert(sites.length >= 20, `only ${sites.length} sites`);
+  assertEquals(countByOperation(unnoticed), {});
 });
