@@ -2,7 +2,6 @@
 // all dtypes hold, so that sums are exact and results must be the rounded sum to the last bit. Prints a line for each case that fails,
 // and at the end how many ran.
 #include <stdio.h>
-#include <string.h>
 #include <stdlib.h>
 
 #include <vector>
@@ -129,17 +128,10 @@ ProductShape shapeOf(int32_t batch, int32_t m, int32_t n, int32_t k, int layout,
   return s;
 }
 
-// Whether only one ragged product of each kernel is checked, for tests that run this program many times.
-bool g_is_quick = false;
-
 // Shapes around a tile, layouts, splits, and epilogues for one kernel.
 template <class S, class Multiply>
 void checkTile(const char* kernel, int32_t tile_m, int32_t tile_n, int32_t depth, int layouts, int32_t unit, const Multiply& multiply) {
   const auto run = [&](Case c) { check<S>(c, [&](const auto& s, const auto& p, const auto& finish) { return multiply(s, p, finish, c.splits); }); };
-  if (g_is_quick) {
-    run({kernel, shapeOf(1, tile_m - 3, tile_n + 5, 5 * depth + 3, 0, unit)});
-    return run({kernel, shapeOf(2, 13, 10, 6 * depth + 1, layouts - 1, unit), AX_EPILOGUE_BIAS_GELU, 1, 0, 3});
-  }
   for (int layout = 0; layout < layouts; ++layout) {
     run({kernel, shapeOf(1, tile_m, tile_n, 4 * depth, layout, unit)});
     run({kernel, shapeOf(1, tile_m - 3, tile_n + 5, 5 * depth + 3, layout, unit)});
@@ -240,10 +232,9 @@ static int reportProduct() {
   return 0;
 }
 
-int main(int count, char** arguments) {
-  if (count > 1 && strcmp(arguments[1], "one product") == 0) return reportProduct();
-  g_is_quick = count > 1 && strcmp(arguments[1], "quick") == 0;
-  if (!g_is_quick) checkPlans();
+int main(int count, char**) {
+  if (count > 1) return reportProduct();
+  checkPlans();
   checkTensorTile<BFloat16Product, LargeTile>("bfloat16, large tile");
   checkTensorTile<BFloat16Product, MiddleTile>("bfloat16, middle tile");
   checkTensorTile<BFloat16Product, SmallTile>("bfloat16, small tile");
