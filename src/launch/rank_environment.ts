@@ -20,9 +20,11 @@ export const RESERVED_VARIABLES: readonly string[] = [
 
 /**
  * A training loop makes short-lived objects only. With a young generation of fixed size the resident memory of 20,000 steps grows by
- * 2.5 MB instead of 5 to 10, and a step takes as long. A DENO_V8_FLAGS of the user's is left alone.
+ * 2.5 MB instead of 5 to 10, and a step takes as long. Functions are optimized by the thread that runs them: another one would leave up to 20 MB
+ * behind, in some runs and not in others (72 MB in each of four runs instead of 77 to 93), and the loop waits 60 ms once. A DENO_V8_FLAGS of the
+ * user's is left alone.
  */
-const V8_FLAGS = "--min-semi-space-size=4,--max-semi-space-size=4";
+const V8_FLAGS = "--min-semi-space-size=4,--max-semi-space-size=4,--no-concurrent-recompilation";
 
 /**
  * Malloc areas of the C library. V8 compiles on several threads, and what these leave in an area each is never used again. Over 20,000
