@@ -5,9 +5,6 @@
  */
 const ROOT = new URL("../", import.meta.url);
 
-/** A folder whose findings do not count yet: it is being rewritten (issue 5), and is documented with that. */
-const UNFINISHED = "src/accelerator/";
-
 const { success, stderr } = await new Deno.Command(Deno.execPath(), {
   args: ["doc", "--lint", "mod.ts"],
   cwd: ROOT,
@@ -16,13 +13,26 @@ const { success, stderr } = await new Deno.Command(Deno.execPath(), {
   stderr: "piped",
 }).output();
 const output = new TextDecoder().decode(stderr);
-const findings = output.split("\n\n").filter((text) => /^error\[/.test(text.trim()));
-if (!success && findings.length === 0) {
+/** Types that users find in the namespaces data, io, nn, optim and tracking; the lint does not look into those. */
+const NAMESPACED = new Set([
+  "ClipGradNormOptions",
+  "DataLoader",
+  "Module",
+  "Optimizer",
+  "SaveModelOptions",
+  "Tracker",
+  "TrackerChoice",
+  "TrackerClass",
+]);
+const isNamespaced = (finding: string): boolean =>
+  NAMESPACED.has(/references private type '(\w+)'/.exec(finding)?.[1] ?? "");
+
+const findings = output.split("\n\n").filter((text) => /^error\[/.test(text.trim()) && !isNamespaced(text));
+if (!success && !output.includes("error[")) {
   console.error(output);
   Deno.exit(1);
 }
-const wrong = findings.filter((text) => !text.includes(`${ROOT.pathname}${UNFINISHED}`));
-if (wrong.length > 0) {
-  console.error(`${wrong.join("\n\n")}\n${wrong.length} of what mod.ts exports is not documented`);
+if (findings.length > 0) {
+  console.error(`${findings.join("\n\n")}\n${findings.length} of what mod.ts exports is not documented`);
   Deno.exit(1);
 }

@@ -46,6 +46,7 @@ export type DistributedType = "NO" | "MULTI_CPU" | "MULTI_GPU";
 export class Accelerator extends ObservingMethods {
   /** @internal */
   override readonly parts: AcceleratorParts;
+  /** Where checkpoints and logs go: ACCELERATE_PROJECT_DIR, else the option. */
   override readonly projectDir: string | undefined;
   readonly #gradients: Gradients;
   readonly #capturedSteps: CapturedStep<never, unknown>[] = [];

@@ -18,11 +18,16 @@ export class Region implements Disposable {
   readonly #end: () => void;
   #isOver = false;
 
-  /** @param end Called once. */
+  /**
+   * Opens a region.
+   *
+   * @param end Called once.
+   */
   constructor(end: () => void) {
     this.#end = end;
   }
 
+  /** Ends it; a second call does nothing. */
   [Symbol.dispose](): void {
     if (this.#isOver) return;
     this.#isOver = true;

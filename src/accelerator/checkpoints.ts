@@ -49,6 +49,7 @@ export type StateHook = (models: Module[], directory: string) => void | Promise<
 
 /** What ends a registration. */
 export interface StateHookHandle {
+  /** The hook is not called any more. */
   remove(): void;
 }
 

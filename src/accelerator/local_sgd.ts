@@ -47,6 +47,8 @@ export class LocalSGD implements AsyncDisposable {
   #isOver = false;
 
   /**
+   * Begins with this rank's parameters; nothing is averaged yet.
+   *
    * @param accelerator Which has prepared the model.
    * @param model Whose parameters are averaged.
    * @param options See {@link LocalSGDOptions}.

@@ -6,17 +6,20 @@
 import { type CallSite, userCallSite } from "../core/call_site.ts";
 import { env } from "../core/env.ts";
 
-const LEVELS = ["debug", "info", "warn", "error"] as const;
+const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 /** How important a message is. */
-export type LogLevel = typeof LEVELS[number];
+export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** One message. */
 export interface LogRecord {
+  /** When it was logged. */
   readonly time: Date;
+  /** How important it is. */
   readonly level: LogLevel;
   /** Of the logger. */
   readonly name: string;
+  /** The process that logged it. */
   readonly rank: number;
   /** With the rank in front. */
   readonly message: string;
@@ -64,7 +67,9 @@ function formatRecord({ time, level, name, message, site }: LogRecord): string {
 
 /** Logs messages of one name. */
 export class Logger {
+  /** Stands before every message. */
   readonly name: string;
+  /** Least level that is logged; may be changed at any time. */
   level: LogLevel;
   readonly #context: LoggerContext;
   readonly #write: (record: LogRecord) => void;

@@ -16,7 +16,11 @@ export type { DataLoaderConfiguration } from "./loaders.ts";
 export { LocalSGD, type LocalSGDOptions } from "./local_sgd.ts";
 export type { Logger, LoggerOptions, LogLevel, LogOptions, LogRecord } from "./logger.ts";
 export type { SchedulerStepping } from "./schedulers.ts";
+export type { AnyOptimizer } from "./optimizer_link.ts";
+export type { ObservingMethods } from "./observing_methods.ts";
 export type { SplitOptions } from "./split.ts";
+export type { StateMethods } from "./state_methods.ts";
+export type { CallSite } from "../core/call_site.ts";
 export {
   findExecutableBatchSize,
   type FindExecutableBatchSizeOptions,

@@ -6,6 +6,7 @@
 import type { Optimizer, OptimizerGuard } from "../optim/optimizer.ts";
 import type { Window } from "./window.ts";
 
+/** An optimizer with settings of any kind. */
 // deno-lint-ignore no-explicit-any
 export type AnyOptimizer = Optimizer<any>;
 

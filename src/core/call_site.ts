@@ -10,7 +10,9 @@ const SOURCES = new URL("../", import.meta.url).href;
 export interface CallSite {
   /** Path or URL of the file. */
   readonly file: string;
+  /** From 1. */
   readonly line: number;
+  /** From 1. */
   readonly column: number;
   /** The function, or an empty string at the top of a module. */
   readonly function: string;

@@ -12,6 +12,7 @@ import {
   tensor,
 } from "../../mod.ts";
 import { failure, Folder, numbered, Run } from "../_support/checkpoints.ts";
+import { Tied } from "../_support/tied.ts";
 
 for (const inBackground of [false, true]) {
   Deno.test(`CK-1 three epochs equal two, a save, a load and one more, bit for bit (async ${inBackground})`, async () => {
@@ -217,18 +218,6 @@ Deno.test("CK-6 hooks run before saving and loading, may add files and take mode
     /field "models": found 0 in the checkpoint, but prepared 1/,
   );
 });
-
-class Tied extends nn.Module {
-  readonly embedding = new nn.Embedding(5, 3);
-  readonly head = new nn.Linear(3, 5, { bias: false });
-  constructor() {
-    super();
-    Object.assign(this.head, { weight: this.embedding.weight });
-  }
-  override forward(x: Tensor): Tensor {
-    return this.head.forward(this.embedding.forward(x));
-  }
-}
 
 Deno.test("CK-7 the files of two models, two optimizers, a schedule and a custom object; tied weights are stored once and stay tied", async () => {
   using folder = new Folder();

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { CheckpointError, io, manualSeed, memoryStats, nn, noGrad, randn, type Tensor } from "../../mod.ts";
+import { CheckpointError, io, manualSeed, memoryStats, nn, noGrad, randn } from "../../mod.ts";
 import { collectGarbage } from "../_support/garbage.ts";
+import { Tied } from "../_support/tied.ts";
 
 class Folder implements Disposable {
   readonly path = Deno.makeTempDirSync({ prefix: "accelerate-model-" });
@@ -94,18 +95,6 @@ Deno.test("shards of two saves are not mixed", async () => {
   assertEquals(error.path, `${first.path}/${shard}`);
   assertMatch(error.message, /is of another save/);
 });
-
-class Tied extends nn.Module {
-  readonly embedding = new nn.Embedding(5, 3);
-  readonly head = new nn.Linear(3, 5, { bias: false });
-  constructor() {
-    super();
-    Object.assign(this.head, { weight: this.embedding.weight });
-  }
-  override forward(x: Tensor): Tensor {
-    return this.head.forward(this.embedding.forward(x));
-  }
-}
 
 Deno.test("tied weights are stored once; the header names the other, and any model can load them", async () => {
   using folder = new Folder();
